@@ -1,0 +1,2 @@
+// Package chunk cuts bytes into content-defined chunks and names them.
+package chunk
