@@ -116,6 +116,7 @@ func (o *Join) apply(d *draft) (Result, error) {
 	}
 	if t.UsedBy != 0 {
 		if r := d.Routers[t.UsedBy]; r.Revoked == nil && bytes.Equal(r.PublicKey, o.Router.PublicKey) {
+			d.note = fmt.Sprintf("router %s (%s) asked again with token %s", r.ID, r.Name, t.ID)
 			return Result{Router: r.ID}, nil
 		}
 		return Result{}, refuse(CodeDenied, "token %s was used by another router already; a token is good for one router: ask for a new one", t.ID)
