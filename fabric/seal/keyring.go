@@ -1,0 +1,285 @@
+package seal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/galleon-net/galleon/fabric/topo"
+	"github.com/galleon-net/galleon/fabric/wire"
+)
+
+// The life of an epoch. It is installed at both ends while the one before still carries the packets;
+// it is confirmed when this end knows that the other has it; the one before is then opened, but not
+// sealed with, for OldFor.
+//
+//	          Install              Confirm               Confirm of a newer          OldFor later
+//	(nothing) -------> offered ------------> current -----------------------> old --------------> (nothing)
+//	                      |                     |
+//	                      | OfferFor            | MaxAge
+//	                      +-> (nothing)         +-> (nothing)
+const (
+	// OldFor is how long packets of the epoch before are still opened: longer than any path holds one.
+	OldFor = 30 * time.Second
+	// OfferFor is how long an epoch may wait for its confirmation.
+	OfferFor = time.Minute
+	// RekeyAfter is the age at which Due asks for a new epoch.
+	RekeyAfter = 10 * time.Minute
+	// MaxAge ends an epoch for which no successor could be agreed, so that a peer whose certificate
+	// has ended, and who can therefore shake hands no more, is not carried for ever.
+	MaxAge = 40 * time.Minute
+	// maxEpochs bounds the epochs held for one peer; the oldest that is not current makes room.
+	maxEpochs = 4
+	// rekeyAt is the share of a lane's key at which Due asks for a new epoch.
+	rekeyAt = 0.5
+)
+
+// ErrEpochInUse says that an epoch number already has keys. Agree on another (see Keyring.Next).
+var ErrEpochInUse = errors.New("seal: epoch is in use")
+
+// Stage is where in its life an epoch is.
+type Stage uint8
+
+// The stages.
+const (
+	Offered Stage = iota + 1
+	Current
+	Old
+)
+
+func (s Stage) String() string { return [...]string{"gone", "offered", "current", "old"}[s&3] }
+
+// Offer is what two routers agreed on in the hello, and the secret of their session.
+type Offer struct {
+	Epoch  uint16
+	Secret Secret
+	Suite  Suite
+	Lanes  int // 1 to wire.MaxLanes
+}
+
+// Keyring holds the keys shared with one peer. SenderFor, OpenerFor, AppendTag and CheckTag take no
+// lock and may be called for every packet; the others change what those see, at once and whole.
+type Keyring struct {
+	self, peer topo.RouterID
+
+	mu   sync.Mutex              // one change at a time
+	keys atomic.Pointer[[]*keys] // newest first, at most maxEpochs; the slice is never changed
+}
+
+// keys are those of one epoch. Only a copy of it is ever changed.
+type keys struct {
+	epoch   uint16
+	suite   Suite
+	stage   Stage
+	born    time.Time // Install
+	until   time.Time // when the stage ends without further word
+	senders []*Sender // by lane
+	openers []*Opener // by lane
+	tagOut  *Tagger
+	tagIn   *Tagger
+}
+
+// NewKeyring makes the empty keyring of one peer.
+func NewKeyring(self, peer topo.RouterID) *Keyring {
+	k := &Keyring{self: self, peer: peer}
+	k.keys.Store(new([]*keys))
+	return k
+}
+
+// SenderFor returns the sealing end of a lane in the current epoch. Lanes that the epoch does not
+// have are folded onto those that it has.
+func (k *Keyring) SenderFor(lane uint8) (*Sender, bool) {
+	e := k.current()
+	if e == nil {
+		return nil, false
+	}
+	return e.senders[int(lane)%len(e.senders)], true
+}
+
+// OpenerFor returns the opening end of a lane in an epoch, whatever its stage.
+func (k *Keyring) OpenerFor(epoch uint16, lane uint8) (*Opener, bool) {
+	for _, e := range *k.keys.Load() {
+		if e.epoch == epoch && int(lane) < len(e.openers) {
+			return e.openers[lane], true
+		}
+	}
+	return nil, false
+}
+
+// AppendTag appends the link tag for the hop to the peer. Without a current epoch it returns false.
+func (k *Keyring) AppendTag(pkt []byte) ([]byte, bool) {
+	e := k.current()
+	if e == nil {
+		return pkt, false
+	}
+	return e.tagOut.AppendTag(pkt), true
+}
+
+// CheckTag is Tagger.CheckTag for a packet from the peer. The tag does not say its epoch (the one in
+// the header is that of the ends), so all are tried: one in the steady state, rarely two.
+func (k *Keyring) CheckTag(pkt []byte) ([]byte, bool) {
+	for _, e := range *k.keys.Load() {
+		if rest, ok := e.tagIn.CheckTag(pkt); ok {
+			return rest, true
+		}
+	}
+	return pkt, false
+}
+
+func (k *Keyring) current() *keys {
+	for _, e := range *k.keys.Load() {
+		if e.stage == Current {
+			return e
+		}
+	}
+	return nil
+}
+
+// Install derives the keys of an epoch and begins to open packets with them.
+func (k *Keyring) Install(o Offer, now time.Time) error {
+	if o.Lanes < 1 || o.Lanes > wire.MaxLanes {
+		return fmt.Errorf("install epoch %d with %s: %d lanes, want 1 to %d", o.Epoch, k.peer, o.Lanes, wire.MaxLanes)
+	}
+	e := &keys{epoch: o.Epoch, suite: o.Suite, stage: Offered, born: now, until: now.Add(OfferFor)}
+	for lane := range uint8(o.Lanes) {
+		s, err := NewSender(o.Secret, o.Suite, k.self, k.peer, o.Epoch, lane)
+		if err != nil {
+			return fmt.Errorf("install epoch %d with %s: %w", o.Epoch, k.peer, err)
+		}
+		r, err := NewOpener(o.Secret, o.Suite, k.peer, k.self, o.Epoch, lane)
+		if err != nil {
+			return fmt.Errorf("install epoch %d with %s: %w", o.Epoch, k.peer, err)
+		}
+		e.senders, e.openers = append(e.senders, s), append(e.openers, r)
+	}
+	var err error
+	if e.tagOut, err = NewTagger(o.Secret, k.self, k.peer); err != nil {
+		return fmt.Errorf("install epoch %d with %s: %w", o.Epoch, k.peer, err)
+	}
+	if e.tagIn, err = NewTagger(o.Secret, k.peer, k.self); err != nil {
+		return fmt.Errorf("install epoch %d with %s: %w", o.Epoch, k.peer, err)
+	}
+
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	held := *k.keys.Load()
+	if slices.ContainsFunc(held, func(h *keys) bool { return h.epoch == o.Epoch }) {
+		return fmt.Errorf("install epoch %d with %s: %w", o.Epoch, k.peer, ErrEpochInUse)
+	}
+	next := append([]*keys{e}, held...)
+	for i := len(next) - 1; len(next) > maxEpochs; i-- {
+		if next[i].stage != Current {
+			next = slices.Delete(next, i, i+1)
+		}
+	}
+	k.keys.Store(&next)
+	return nil
+}
+
+// Confirm makes an offered epoch the current one. Call it when the peer has shown that it holds the
+// keys: by its hello answer, or by a packet of that epoch that opened. For the current epoch, and
+// for one that is already old, it does nothing.
+func (k *Keyring) Confirm(epoch uint16, now time.Time) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	held := *k.keys.Load()
+	i := slices.IndexFunc(held, func(e *keys) bool { return e.epoch == epoch })
+	if i < 0 {
+		return fmt.Errorf("confirm epoch %d with %s: it was never installed, or is gone", epoch, k.peer)
+	}
+	if held[i].stage != Offered {
+		return nil
+	}
+	next := slices.Clone(held)
+	for j, e := range next {
+		c := *e
+		switch {
+		case j == i:
+			c.stage, c.until = Current, c.born.Add(MaxAge)
+		case e.stage == Current:
+			c.stage, c.until = Old, now.Add(OldFor)
+		}
+		next[j] = &c
+	}
+	k.keys.Store(&next)
+	return nil
+}
+
+// Retire forgets the epochs whose time is over and returns their numbers. Call it every few seconds.
+func (k *Keyring) Retire(now time.Time) []uint16 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	held := *k.keys.Load()
+	var next []*keys
+	var gone []uint16
+	for _, e := range held {
+		if now.Before(e.until) {
+			next = append(next, e)
+		} else {
+			gone = append(gone, e.epoch)
+		}
+	}
+	if gone != nil {
+		k.keys.Store(&next)
+	}
+	return gone
+}
+
+// Clear forgets everything: the peer was revoked.
+func (k *Keyring) Clear() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keys.Store(new([]*keys))
+}
+
+// Due tells whether a new epoch should be agreed on now: there is none, it is old, or half used.
+func (k *Keyring) Due(now time.Time) bool {
+	e := k.current()
+	if e == nil || !now.Before(e.born.Add(RekeyAfter)) {
+		return true
+	}
+	return slices.ContainsFunc(e.senders, func(s *Sender) bool { return s.Used() >= rekeyAt })
+}
+
+// Free tells whether an epoch number has no keys here.
+func (k *Keyring) Free(epoch uint16) bool {
+	return !slices.ContainsFunc(*k.keys.Load(), func(e *keys) bool { return e.epoch == epoch })
+}
+
+// Next proposes an epoch number: the one after the newest, and never 0, which wire.Agree reads as
+// "no other than yours".
+func (k *Keyring) Next() uint16 {
+	var n uint16
+	if held := *k.keys.Load(); len(held) > 0 {
+		n = held[0].epoch
+	}
+	for n++; n == 0 || !k.Free(n); n++ {
+	}
+	return n
+}
+
+// EpochState is one epoch as a status page shows it.
+type EpochState struct {
+	Epoch uint16
+	Suite Suite
+	Stage Stage
+	Lanes int
+	Born  time.Time
+	Used  float64 // largest share of a lane's key that this end used, 0 to 1
+}
+
+// Epochs lists what the keyring holds, the newest first.
+func (k *Keyring) Epochs() []EpochState {
+	var out []EpochState
+	for _, e := range *k.keys.Load() {
+		s := EpochState{Epoch: e.epoch, Suite: e.suite, Stage: e.stage, Lanes: len(e.senders), Born: e.born}
+		for _, l := range e.senders {
+			s.Used = max(s.Used, l.Used())
+		}
+		out = append(out, s)
+	}
+	return out
+}
