@@ -62,6 +62,9 @@ type Version struct {
 	Bucket string    `json:"bucket"`
 	Key    string    `json:"key"`
 	ID     VersionID `json:"id"`
+	// Replaces is the latest version that the writer saw under the key, zero when it saw none. Two
+	// versions of which neither replaces the other, directly or not, are a conflict.
+	Replaces VersionID `json:"replaces,omitzero"`
 	// DeleteMarker versions have no bytes and hide the versions below them.
 	DeleteMarker bool `json:"delete_marker,omitempty"`
 	// Region is where the write was made; rules match on it and only its routers send it on.
