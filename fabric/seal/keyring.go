@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,7 +38,14 @@ const (
 	rekeyAt = 0.5
 )
 
-// ErrEpochInUse says that an epoch number already has keys. Agree on another (see Keyring.Next).
+// pastSecrets is how many secrets a keyring remembers so as not to take one twice.
+const pastSecrets = 64
+
+// ErrSecretUsed says that a secret was installed before. Its counters would start again at 0 under the
+// same key, which gives AES-GCM away: export anew, from a new session.
+var ErrSecretUsed = errors.New("seal: secret was installed before")
+
+// ErrEpochInUse says that an epoch number already has keys. Agree on another.
 var ErrEpochInUse = errors.New("seal: epoch is in use")
 
 // Stage is where in its life an epoch is.
@@ -65,8 +73,11 @@ type Offer struct {
 type Keyring struct {
 	self, peer topo.RouterID
 
-	mu   sync.Mutex              // one change at a time
 	keys atomic.Pointer[[]*keys] // newest first, at most maxEpochs; the slice is never changed
+
+	mu   sync.Mutex           // one change at a time; guards what follows
+	past [pastSecrets][8]byte // fingerprints of the secrets installed lately, a ring
+	made int                  // secrets installed in all
 }
 
 // keys are those of one epoch. Only a copy of it is ever changed.
@@ -169,6 +180,13 @@ func (k *Keyring) Install(o Offer, now time.Time) error {
 	if slices.ContainsFunc(held, func(h *keys) bool { return h.epoch == o.Epoch }) {
 		return fmt.Errorf("install epoch %d with %s: %w", o.Epoch, k.peer, ErrEpochInUse)
 	}
+	sum := sha256.Sum256(o.Secret[:])
+	print := [8]byte(sum[:8])
+	if slices.Contains(k.past[:min(k.made, pastSecrets)], print) {
+		return fmt.Errorf("install epoch %d with %s: %w", o.Epoch, k.peer, ErrSecretUsed)
+	}
+	k.past[k.made%pastSecrets] = print
+	k.made++
 	next := append([]*keys{e}, held...)
 	for i := len(next) - 1; len(next) > maxEpochs; i-- {
 		if next[i].stage != Current {
@@ -182,6 +200,11 @@ func (k *Keyring) Install(o Offer, now time.Time) error {
 // Confirm makes an offered epoch the current one. Call it when the peer has shown that it holds the
 // keys: by its hello answer, or by a packet of that epoch that opened. For the current epoch, and
 // for one that is already old, it does nothing.
+//
+// An epoch that is not newer than the current one (as a serial number, RFC 1982, so that the number
+// may wrap) becomes old at once. When both routers dial at the same time each may confirm the other's
+// session first; would each then follow the other, they would pass each other and both forget, 30 s
+// later, what the other one seals with. So both go up only, to the greatest that they share.
 func (k *Keyring) Confirm(epoch uint16, now time.Time) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -193,16 +216,21 @@ func (k *Keyring) Confirm(epoch uint16, now time.Time) error {
 	if held[i].stage != Offered {
 		return nil
 	}
+	current := slices.IndexFunc(held, func(e *keys) bool { return e.stage == Current })
 	next := slices.Clone(held)
-	for j, e := range next {
-		c := *e
-		switch {
-		case j == i:
-			c.stage, c.until = Current, c.born.Add(MaxAge)
-		case e.stage == Current:
-			c.stage, c.until = Old, now.Add(OldFor)
-		}
-		next[j] = &c
+	become := func(i int, stage Stage, until time.Time) {
+		c := *held[i]
+		c.stage, c.until = stage, until
+		next[i] = &c
+	}
+	switch {
+	case current >= 0 && int16(epoch-held[current].epoch) < 0:
+		become(i, Old, now.Add(OldFor))
+	case current >= 0:
+		become(current, Old, now.Add(OldFor))
+		fallthrough
+	default:
+		become(i, Current, held[i].born.Add(MaxAge))
 	}
 	k.keys.Store(&next)
 	return nil
@@ -242,23 +270,6 @@ func (k *Keyring) Due(now time.Time) bool {
 		return true
 	}
 	return slices.ContainsFunc(e.senders, func(s *Sender) bool { return s.Used() >= rekeyAt })
-}
-
-// Free tells whether an epoch number has no keys here.
-func (k *Keyring) Free(epoch uint16) bool {
-	return !slices.ContainsFunc(*k.keys.Load(), func(e *keys) bool { return e.epoch == epoch })
-}
-
-// Next proposes an epoch number: the one after the newest, and never 0, which wire.Agree reads as
-// "no other than yours".
-func (k *Keyring) Next() uint16 {
-	var n uint16
-	if held := *k.keys.Load(); len(held) > 0 {
-		n = held[0].epoch
-	}
-	for n++; n == 0 || !k.Free(n); n++ {
-	}
-	return n
 }
 
 // EpochState is one epoch as a status page shows it.

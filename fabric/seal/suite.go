@@ -76,47 +76,55 @@ const (
 	ivLen    = 12
 )
 
-// direction makes the AEAD and the IV of one lane in one direction.
-func direction(s Secret, suite Suite, from, to topo.RouterID, epoch uint16, lane uint8) (cipher.AEAD, [ivLen]byte, error) {
-	var iv [ivLen]byte
+// laneKey is what the key schedule gives for one lane in one direction.
+type laneKey struct {
+	key []byte
+	iv  [ivLen]byte
+}
+
+// derive is the key schedule of the package comment.
+func derive(s Secret, suite Suite, from, to topo.RouterID, epoch uint16, lane uint8) (laneKey, error) {
+	length := map[Suite]int{AES128GCM: 16, ChaCha20Poly1305: chacha20poly1305.KeySize}[suite]
+	if length == 0 {
+		return laneKey{}, fmt.Errorf("derive keys from %s to %s: %s is not known here", from, to, suite)
+	}
 	info := append([]byte{byte(suite)}, routers(from, to)...)
 	info = binary.BigEndian.AppendUint16(info, epoch)
 	info = append(info, lane)
-
-	ivb, err := expand(s, labelIV, info, ivLen)
+	key, err := expand(s, labelKey, info, length)
 	if err != nil {
-		return nil, iv, err
+		return laneKey{}, err
 	}
-	copy(iv[:], ivb)
+	iv, err := expand(s, labelIV, info, ivLen)
+	if err != nil {
+		return laneKey{}, err
+	}
+	return laneKey{key, [ivLen]byte(iv)}, nil
+}
 
-	var aead cipher.AEAD
-	switch suite {
-	case AES128GCM:
-		key, err := expand(s, labelKey, info, 16)
-		if err != nil {
-			return nil, iv, err
-		}
-		block, err := aes.NewCipher(key)
-		if err != nil {
-			return nil, iv, fmt.Errorf("make %s for %s to %s: %w", suite, from, to, err)
-		}
-		aead, err = cipher.NewGCM(block)
-		if err != nil {
-			return nil, iv, fmt.Errorf("make %s for %s to %s: %w", suite, from, to, err)
-		}
-	case ChaCha20Poly1305:
-		key, err := expand(s, labelKey, info, chacha20poly1305.KeySize)
-		if err != nil {
-			return nil, iv, err
-		}
-		aead, err = chacha20poly1305.New(key)
-		if err != nil {
-			return nil, iv, fmt.Errorf("make %s for %s to %s: %w", suite, from, to, err)
-		}
-	default:
-		return nil, iv, fmt.Errorf("seal %s to %s: %s is not known here", from, to, suite)
+// aead makes the cipher of a suite.
+func (k laneKey) aead(suite Suite) (cipher.AEAD, error) {
+	if suite == ChaCha20Poly1305 {
+		return chacha20poly1305.New(k.key)
 	}
-	return aead, iv, nil
+	block, err := aes.NewCipher(k.key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+// direction makes the AEAD and the IV of one lane in one direction.
+func direction(s Secret, suite Suite, from, to topo.RouterID, epoch uint16, lane uint8) (cipher.AEAD, [ivLen]byte, error) {
+	k, err := derive(s, suite, from, to, epoch, lane)
+	if err != nil {
+		return nil, k.iv, err
+	}
+	aead, err := k.aead(suite)
+	if err != nil {
+		return nil, k.iv, fmt.Errorf("make %s from %s to %s: %w", suite, from, to, err)
+	}
+	return aead, k.iv, nil
 }
 
 func routers(from, to topo.RouterID) []byte {
