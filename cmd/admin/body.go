@@ -9,6 +9,9 @@ import (
 // pathPrefix is the API's version.
 const pathPrefix = "/v1/"
 
+// RouterHeader names the router that a call is meant for, when it is not the one that it reaches first.
+const RouterHeader = "Galleon-Router"
+
 func cutPath(path string) (name string, ok bool) { return strings.CutPrefix(path, pathPrefix) }
 
 // newBody reads an empty request as an empty object, so that curl needs no body for a call without

@@ -13,7 +13,10 @@ import (
 
 // Client calls an API over connections that it is handed the dialling of. It is itself an API, so that
 // whoever is given one need not know how far away the daemon is.
-type Client struct{ http *http.Client }
+type Client struct {
+	http   *http.Client
+	router string
+}
 
 var _ API = (*Client)(nil)
 
@@ -34,6 +37,9 @@ func NewUnixClient(path string) *Client {
 	})
 }
 
+// At gives a client whose calls the daemon passes on to another router, by name or number, over mutual TLS.
+func (c *Client) At(router string) *Client { return &Client{http: c.http, router: router} }
+
 // Close gives idle connections back.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
@@ -44,6 +50,9 @@ func (c *Client) Raw(ctx context.Context, name string, request []byte) ([]byte, 
 		return nil, fmt.Errorf("call %s: %w", name, err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if c.router != "" {
+		req.Header.Set(RouterHeader, c.router)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("call %s: %w", name, err)
