@@ -88,14 +88,16 @@ func ParseToken(s string) (Token, error) {
 		}
 		return Token{}, fmt.Errorf("%w: one begins with %s; `galleon token create` makes one", ErrNotToken, tokenPrefix)
 	}
-	// Of a text that was cut anywhere, whole groups of four characters still decode.
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
-		whole, werr := base64.RawURLEncoding.DecodeString(text[:len(text)/4*4])
-		if werr != nil {
-			return Token{}, tokenAltered("there are characters in it that no token has")
+		// To name the fault, read what can be read: of a text that was cut, whole groups of four characters.
+		lax := base64.RawURLEncoding
+		var laxErr error
+		if b, laxErr = lax.DecodeString(text); laxErr != nil {
+			if b, laxErr = lax.DecodeString(text[:len(text)/4*4]); laxErr != nil {
+				return Token{}, tokenAltered("there are characters in it that no token has")
+			}
 		}
-		b = whole
 	}
 	if len(b) < 2 {
 		return Token{}, tokenTruncated("only its beginning is there")
