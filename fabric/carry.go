@@ -1,0 +1,60 @@
+package fabric
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"github.com/galleon-net/galleon/fabric/underlay"
+	"github.com/galleon-net/galleon/fabric/wire"
+)
+
+// carriers lends the buffers in which QUIC packets travel as Session packets.
+var carriers = sync.Pool{New: func() any { return new([minReadBuffer]byte) }}
+
+// carry is what the underlay calls when QUIC writes to a virtual address: the packet goes hop by hop to
+// the router that the address stands for, with a link tag on every hop. Routers on the way see a QUIC
+// packet and can do no more with it than any router of the Internet could.
+func (f *forwarder) carry(to netip.AddrPort, b []byte) error {
+	dest, ok := underlay.RouterOf(to)
+	if !ok {
+		return fmt.Errorf("carry a session packet: %s stands for no router", to)
+	}
+	v := f.view.Load()
+	if v == nil {
+		return fmt.Errorf("carry a session packet to %s: no routes yet", dest)
+	}
+	next, _ := v.toward(dest, 0)
+	if next == nil {
+		return fmt.Errorf("carry a session packet to %s: no usable way", dest)
+	}
+	addr := next.addr.Load()
+	if addr == nil || len(b)+wire.HeaderLen+wire.TagLen > minReadBuffer {
+		return fmt.Errorf("carry a session packet of %d octets to %s: does not fit", len(b), dest)
+	}
+	buf := carriers.Get().(*[minReadBuffer]byte)
+	defer carriers.Put(buf)
+	h := wire.Header{Type: wire.Session, HopLimit: wire.MaxHops, Source: v.self, Dest: dest}
+	pkt := append(h.Append(buf[:0]), b...)
+	if pkt, ok = next.ring.AppendTag(pkt); !ok {
+		return fmt.Errorf("carry a session packet to %s: no keys with %s", dest, next.id)
+	}
+	next.link.out.add(len(pkt))
+	return f.socket.WriteBatch([]underlay.Packet{{Buf: pkt, Addr: *addr}})
+}
+
+// uncarry gives a carried QUIC packet to QUIC, when a neighbour vouches for it.
+func (f *forwarder) uncarry(v *view, h wire.Header, p underlay.Packet) {
+	link := v.byAddr[p.Addr]
+	if link == nil {
+		f.drop(dropNoTag)
+		return
+	}
+	pkt, ok := link.ring.CheckTag(p.Buf)
+	if !ok {
+		f.drop(dropNoTag)
+		return
+	}
+	link.link.in.add(len(p.Buf))
+	f.socket.InjectQUIC(pkt[wire.HeaderLen:], underlay.VirtualAddr(h.Source))
+}

@@ -1,0 +1,176 @@
+package fabric
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/galleon-net/galleon/fabric/fib"
+	"github.com/galleon-net/galleon/fabric/route"
+	"github.com/galleon-net/galleon/fabric/topo"
+	"github.com/galleon-net/galleon/fabric/wire"
+)
+
+// recomputeAfter is how long news may gather before the routes are computed anew. The data path has
+// switched long before; this is for everything else.
+const recomputeAfter = 20 * time.Millisecond
+
+// RouteSet is what the kernel should send into the fabric.
+type RouteSet struct {
+	Prefixes []topo.SegPrefix `json:"prefixes"` // of other routers: granted, announced, reachable now
+	Known    []topo.SegPrefix `json:"known"`    // every overlay prefix granted since the mesh started: never to leave in clear
+}
+
+// maxKnown bounds RouteSet.Known. Beyond it, prefixes that no grant names any more are forgotten.
+const maxKnown = 1 << 14
+
+// recompute makes routes of the link-state, and swaps the forwarding table.
+func (m *Mesh) recompute() {
+	in := route.FromRecords(m.conf.Self, m.flood.db.All())
+	in.FabricMTU = m.conf.FabricMTU + wire.Overhead
+	in.Announcements = slices.DeleteFunc(in.Announcements, func(a route.Announcement) bool { return !m.mayAnnounce(a) })
+	m.routes = route.Compute(in)
+
+	var entries []fib.Entry
+	hops := make(map[topo.RouterID]fib.Hop, len(m.routes.Hops))
+	relayed := 0
+	for id, h := range m.routes.Hops {
+		if m.peers[id] == nil {
+			continue
+		}
+		hops[id] = fib.Hop{Next: h.Next, Backup: h.Backup, MTU: m.innerMTU(h.MTU)}
+		if h.Next != id {
+			relayed++
+		}
+		for _, l := range m.peers[id].Loopbacks {
+			entries = append(entries, fib.Entry{Prefix: l, Egress: id})
+		}
+	}
+	for p, egress := range m.routes.Prefixes {
+		if egress == m.conf.Self {
+			entries = append(entries, fib.Entry{Prefix: p, Local: true})
+		} else if _, ok := hops[egress]; ok {
+			entries = append(entries, fib.Entry{Prefix: p, Egress: egress})
+		}
+	}
+	for _, l := range m.me().Loopbacks {
+		entries = append(entries, fib.Entry{Prefix: l, Local: true})
+	}
+	m.table = fib.Build(entries, hops)
+	m.show()
+
+	remote := make([]topo.SegPrefix, 0, len(entries))
+	for _, e := range m.table.Entries() {
+		if !e.Local {
+			remote = append(remote, e.Prefix)
+		}
+	}
+	if !slices.Equal(remote, m.told.Prefixes) || !slices.Equal(m.known, m.told.Known) {
+		m.told = RouteSet{Prefixes: remote, Known: slices.Clone(m.known)}
+		if m.env.Routes != nil {
+			m.env.Routes(m.told)
+		}
+	}
+	if e := (RoutesChanged{Reachable: len(hops), Relayed: relayed, Prefixes: len(remote)}); e != m.lastRoutes {
+		m.lastRoutes = e
+		m.emit(e)
+	}
+}
+
+// innerMTU is the IP packet that fits a way whose datagrams may have the given size.
+func (m *Mesh) innerMTU(datagram int) int {
+	if datagram == 0 {
+		return m.conf.FabricMTU // not judged yet
+	}
+	return max(min(datagram-wire.Overhead, m.conf.FabricMTU), wire.MinMTU)
+}
+
+// mayAnnounce holds an announcement against the grants. It is asked at every computation rather than when
+// a record arrives, so that a grant that comes later makes the announcement good.
+func (m *Mesh) mayAnnounce(a route.Announcement) bool {
+	r := m.conf.router(a.Router)
+	if r != nil && !r.Revoked && r.granted(a.Prefix) {
+		return true
+	}
+	e := AnnouncementRefused{Router: a.Router, Prefix: a.Prefix}
+	if !m.refused[e] && len(m.refused) < maxRefused {
+		m.refused[e] = true
+		m.emit(e)
+	}
+	return false
+}
+
+// maxRefused bounds the announcements whose refusal was told and is remembered.
+const maxRefused = 1024
+
+// learn adds to the prefixes that are known to be overlay.
+func (m *Mesh) learnPrefixes() {
+	known := map[topo.SegPrefix]bool{}
+	for _, r := range m.conf.Routers {
+		for _, p := range slices.Concat(r.Grants, r.Loopbacks) {
+			known[p] = true
+		}
+	}
+	for _, p := range m.known {
+		if len(known) < maxKnown {
+			known[p] = true
+		}
+	}
+	m.known = slices.SortedFunc(maps.Keys(known), comparePrefix)
+}
+
+func comparePrefix(a, b topo.SegPrefix) int {
+	if a.Segment != b.Segment {
+		return int(a.Segment) - int(b.Segment)
+	}
+	if c := a.Prefix.Addr().Compare(b.Prefix.Addr()); c != 0 {
+		return c
+	}
+	return a.Prefix.Bits() - b.Prefix.Bits()
+}
+
+// relayed says whether the routes lead to a router through another one that is up.
+func (m *Mesh) relayed(id topo.RouterID) bool {
+	v := m.fwd.view.Load()
+	if v == nil {
+		return false
+	}
+	next, _ := v.toward(id, 0)
+	return next != nil && next.id != id
+}
+
+// show gives the data path a new view.
+func (m *Mesh) show() {
+	me := m.me()
+	v := &view{
+		self: m.conf.Self, mtu: m.conf.FabricMTU, table: m.table,
+		faces: make(map[topo.RouterID]*face, len(m.peers)), byAddr: make(map[netip.AddrPort]*face, len(m.peers)),
+		mine: sources(me), icmp: map[topo.SegmentID]icmpSrc{},
+	}
+	for id, p := range m.peers {
+		v.faces[id] = p.face
+		if p.link != nil {
+			v.byAddr[p.link.addr] = p.face
+		}
+	}
+	for _, l := range me.Loopbacks {
+		s := v.icmp[l.Segment]
+		if a := l.Prefix.Addr(); a.Is4() && !s.v4.IsValid() {
+			s.v4 = a
+		} else if a.Is6() && !s.v6.IsValid() {
+			s.v6 = a
+		}
+		v.icmp[l.Segment] = s
+	}
+	m.fwd.view.Store(v)
+}
+
+// sources is the table of what a router may send from.
+func sources(r *Router) *fib.Table {
+	var es []fib.Entry
+	for _, p := range slices.Concat(r.Grants, r.Loopbacks) {
+		es = append(es, fib.Entry{Prefix: p, Local: true})
+	}
+	return fib.Build(es, nil)
+}
