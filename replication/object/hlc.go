@@ -48,7 +48,7 @@ func (c *Clock) NowAfter(wall time.Time, floor HLC) (HLC, error) {
 	// Adding 1 carries from the counter into the milliseconds: 65,536 mints in a millisecond run
 	// the clock one millisecond ahead, which the paper allows and MaxClockLead bounds.
 	next := max(MakeHLC(wall, 0), c.last+1, floor+1)
-	if next > MakeHLC(wall.Add(MaxClockLead), 0) {
+	if next > bound(wall) {
 		return 0, fmt.Errorf("%w: it stands at %s, the wall clock at %s; at most %s is allowed: set this router's clock, "+
 			"or find the router that wrote with a wrong one", ErrClock, next.Wall().Format(time.RFC3339), wall.UTC().Format(time.RFC3339), MaxClockLead)
 	}
@@ -61,12 +61,15 @@ func (c *Clock) NowAfter(wall time.Time, floor HLC) (HLC, error) {
 func (c *Clock) Observe(wall time.Time, h HLC) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if h > MakeHLC(wall.Add(MaxClockLead), 0) {
+	if h > bound(wall) {
 		return h <= c.last
 	}
 	c.last = max(c.last, h)
 	return true
 }
+
+// bound is the last time that may be minted or followed at wall.
+func bound(wall time.Time) HLC { return MakeHLC(wall.Add(MaxClockLead), 0xffff) }
 
 // Restore moves a fresh clock past the last time that this router minted before it restarted, however far
 // ahead that is: a time must never be minted twice.
