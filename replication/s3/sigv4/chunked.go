@@ -1,0 +1,196 @@
+package sigv4
+
+import (
+	"bufio"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+	"strings"
+)
+
+const (
+	// maxLine bounds a chunk's or trailer's line, in bytes.
+	maxLine = 512
+	// maxTrailerLines bounds the lines of a trailer, blank ones included.
+	maxTrailerLines = 4
+
+	emptySum = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+)
+
+// chunkReader takes aws-chunked framing off. Bytes are handed out as they come; the signature of a chunk
+// is checked at its end, before the next one is begun and so before io.EOF.
+type chunkReader struct {
+	r *bufio.Reader
+	// left is what remains of the current chunk, total what may still come in all.
+	left, total int64
+	signed      bool
+	hasTrailer  bool
+	trailer     string // the announced name
+	err         error
+
+	key        []byte
+	head       string // date and scope lines of the strings to sign
+	previous   string // signature before the current one, hex
+	signature  [32]byte
+	stated     string // the current chunk's signature as stated, hex
+	chunk      hash.Hash
+	inChunk    bool
+	trailerSum hash.Hash
+
+	trailerValue string
+}
+
+func newChunkReader(a *Auth, key []byte, r io.Reader) *chunkReader {
+	return &chunkReader{
+		r: bufio.NewReaderSize(r, 32<<10), total: a.decoded,
+		signed: a.Payload.Signed, hasTrailer: a.Payload.Trailer, trailer: a.trailer,
+		key: key, head: a.Time.Format(timeForm) + "\n" + a.Credential.Scope() + "\n",
+		previous: hex.EncodeToString(a.signature[:]), chunk: sha256.New(), trailerSum: sha256.New(),
+	}
+}
+
+func (c *chunkReader) Read(p []byte) (int, error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if !c.inChunk {
+		if c.err = c.begin(); c.err != nil {
+			return 0, c.err
+		}
+	}
+	n, err := c.r.Read(p[:min(int64(len(p)), c.left)])
+	if c.signed {
+		c.chunk.Write(p[:n])
+	}
+	c.left -= int64(n)
+	if err == nil && c.left == 0 {
+		err = c.endChunk()
+	}
+	c.err = unexpected(err)
+	return n, c.err
+}
+
+// begin reads a chunk's line, and with the last chunk all that follows it.
+func (c *chunkReader) begin() error {
+	line, err := c.line(true)
+	if err != nil {
+		return err
+	}
+	size, ext, hasExt := strings.Cut(line, ";")
+	if c.left, err = chunkSize(size); err != nil {
+		return err
+	}
+	if c.signed != hasExt {
+		return refuse("IncompleteBody", "a chunk's line does not have the form that the payload was signed with")
+	}
+	if c.signed {
+		hexSig, ok := strings.CutPrefix(ext, "chunk-signature=")
+		if !ok || !decodeSignature(&c.signature, hexSig) {
+			return refuse("IncompleteBody", "a chunk's line must be size;chunk-signature=<64 hex digits>")
+		}
+		c.stated = hexSig
+	}
+	if c.left > c.total {
+		return refuse("IncompleteBody", "the chunks are longer than x-amz-decoded-content-length")
+	}
+	c.total -= c.left
+	if c.left > 0 {
+		c.inChunk = true
+		return nil
+	}
+	return c.finish()
+}
+
+// finish checks the last chunk and reads the trailer. It gives io.EOF when all is well.
+func (c *chunkReader) finish() error {
+	if c.total > 0 {
+		return refuse("IncompleteBody", "the chunks are %d bytes shorter than x-amz-decoded-content-length", c.total)
+	}
+	if err := c.checkChunk(); err != nil {
+		return err
+	}
+	if err := c.readTrailer(); err != nil {
+		return err
+	}
+	if _, err := c.r.ReadByte(); err != io.EOF {
+		if err != nil {
+			return unexpected(err)
+		}
+		return refuse("IncompleteBody", "there are bytes behind the last chunk")
+	}
+	return io.EOF
+}
+
+func (c *chunkReader) endChunk() error {
+	c.inChunk = false
+	var crlf [2]byte
+	if _, err := io.ReadFull(c.r, crlf[:]); err != nil {
+		return err
+	}
+	if crlf != [2]byte{'\r', '\n'} {
+		return refuse("IncompleteBody", "a chunk does not end in CR LF at its stated size")
+	}
+	return c.checkChunk()
+}
+
+// checkChunk checks the signature of the chunk whose bytes have gone into c.chunk.
+func (c *chunkReader) checkChunk() error {
+	if !c.signed {
+		return nil
+	}
+	want := mac(c.key, algorithm+"-PAYLOAD\n"+c.head+c.previous+"\n"+emptySum+"\n"+hex.EncodeToString(c.chunk.Sum(nil)))
+	c.chunk.Reset()
+	if !hmac.Equal(want, c.signature[:]) {
+		return refuse("SignatureDoesNotMatch", "the signature of a chunk is not the one of its bytes")
+	}
+	c.previous = c.stated
+	return nil
+}
+
+// line reads a line and takes CR LF off, or LF alone where crlf does not insist.
+func (c *chunkReader) line(crlf bool) (string, error) {
+	b, err := c.r.ReadSlice('\n')
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull) || len(b) > maxLine:
+		return "", refuse("IncompleteBody", "a line of the aws-chunked framing is longer than %d bytes", maxLine)
+	case err != nil:
+		return "", unexpected(err)
+	}
+	b = b[:len(b)-1]
+	if n := len(b); n > 0 && b[n-1] == '\r' {
+		b = b[:n-1]
+	} else if crlf {
+		return "", refuse("IncompleteBody", "a chunk's line does not end in CR LF")
+	}
+	return string(b), nil
+}
+
+// chunkSize reads 1 to 15 hex digits that fit in an int64.
+func chunkSize(s string) (int64, error) {
+	if s == "" || len(s) > 15 {
+		return 0, refuse("IncompleteBody", "a chunk's size must be 1 to 15 hex digits")
+	}
+	var n int64
+	for i := 0; i < len(s); i++ {
+		d := nibble(s[i])
+		if d < 0 {
+			return 0, refuse("IncompleteBody", "a chunk's size must be hex digits")
+		}
+		n = n<<4 | int64(d)
+	}
+	return n, nil
+}
+
+// unexpected turns an end inside a chunk into what it is. finish alone says io.EOF, through begin.
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
