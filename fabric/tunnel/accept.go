@@ -114,6 +114,9 @@ func (e *Endpoint) serve(conn *quic.Conn) {
 	defer cancel()
 	defer context.AfterFunc(e.stopped, cancel)()
 	e.cfg.Handlers[s.alpn](ctx, s)
+	if e.stopped.Err() != nil {
+		s.Close(CodeShutdown, shuttingDown)
+	}
 	s.Close(CodeDone, "done")
 }
 

@@ -76,9 +76,11 @@ func Listen(cfg Config) (*Endpoint, error) {
 	return e, nil
 }
 
-// connectionIDLength is longer than quic-go's 4 bytes, so that after a restart, under the same reset key, an old
-// connection is not met again by accident.
-const connectionIDLength = 8
+// connectionIDLength is the longest that there is. A stateless reset must be shorter than the packet that it answers, so
+// quic-go answers none of 42 bytes or less; with its usual 4 bytes of connection ID a short question to a peer that has
+// restarted is such a packet, and only silence tells. (A bare keep-alive still is one: an idle session to a restarted
+// peer ends with its next stream or its idle time.)
+const connectionIDLength = 20
 
 func (e *Endpoint) secretKey() keys.Private {
 	if !e.cfg.Key.IsZero() {
@@ -117,7 +119,7 @@ func (e *Endpoint) Run(ctx context.Context) error {
 			return fmt.Errorf("accept on %v: %w", e.cfg.Conn.LocalAddr(), err)
 		}
 		if !e.spawn(func() { e.serve(conn) }) {
-			_ = conn.CloseWithError(quic.ApplicationErrorCode(CodeShutdown), "shutting down")
+			_ = conn.CloseWithError(quic.ApplicationErrorCode(CodeShutdown), shuttingDown)
 		}
 	}
 }
@@ -131,6 +133,8 @@ func (e *Endpoint) Close() error {
 	return nil
 }
 
+const shuttingDown = "shutting down"
+
 // shut closes the sessions and waits for what belongs to them.
 func (e *Endpoint) shut() {
 	e.mu.Lock()
@@ -138,7 +142,7 @@ func (e *Endpoint) shut() {
 	e.mu.Unlock()
 	e.stop()
 	for _, s := range e.Sessions() {
-		e.wg.Go(func() { s.Close(CodeShutdown, "shutting down") })
+		e.wg.Go(func() { s.Close(CodeShutdown, shuttingDown) })
 	}
 	_ = e.listener.Close() // also ends handshakes under way
 	e.wg.Wait()

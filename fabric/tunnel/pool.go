@@ -151,7 +151,7 @@ func (p *Pool) settle(k poolKey, e *poolEntry, d *poolDial) {
 	late := d.session != nil && p.stopped.Err() != nil
 	p.mu.Unlock()
 	if late {
-		d.session.Close(CodeShutdown, "shutting down")
+		d.session.Close(CodeShutdown, shuttingDown)
 	}
 	if d.err != nil && p.cfg.Emit != nil && p.stopped.Err() == nil {
 		p.cfg.Emit(DialFailed{Peer: k.peer, ALPN: k.alpn, Err: d.err, Retry: wait})
