@@ -140,6 +140,9 @@ func sockaddr(sa *unix.RawSockaddrInet6, to netip.AddrPort, v6 bool) (uint32, er
 	if !a.IsValid() {
 		return 0, unix.EDESTADDRREQ
 	}
+	if IsVirtual(to) {
+		return 0, errVirtual
+	}
 	if !v6 {
 		if !a.Is4() && !a.Is4In6() {
 			return 0, errFamily

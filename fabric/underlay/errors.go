@@ -34,12 +34,16 @@ func (e *SendError) Is(target error) bool {
 	return target == ErrTooBig && errors.Is(e.Err, syscall.EMSGSIZE)
 }
 
+// errVirtual keeps datagrams for virtual addresses off the real network, where a default route would take
+// them anywhere.
+var errVirtual = errors.New("a virtual address is reached through relays only")
+
 // failures gathers the errors of one batch by destination, so that a dead one is named once.
 type failures []*SendError
 
 func (f *failures) add(p Packet, err error) {
 	for _, e := range *f {
-		if e.Addr == p.Addr && e.Err == err {
+		if e.Addr == p.Addr && errors.Is(err, e.Err) {
 			e.Packets++
 			e.Octets += len(p.Buf)
 			e.Size = max(e.Size, len(p.Buf))

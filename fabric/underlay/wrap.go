@@ -29,7 +29,9 @@ func (c conn) read(p []Packet) (int, error) {
 func (c conn) write(p []Packet) error {
 	var failed failures
 	for _, q := range p {
-		if _, err := c.WriteTo(q.Buf, net.UDPAddrFromAddrPort(q.Addr)); err != nil {
+		if IsVirtual(q.Addr) {
+			failed.add(q, errVirtual)
+		} else if _, err := c.WriteTo(q.Buf, net.UDPAddrFromAddrPort(q.Addr)); err != nil {
 			failed.add(q, err)
 		}
 	}

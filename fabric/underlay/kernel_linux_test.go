@@ -1,0 +1,307 @@
+package underlay
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestDualStack(t *testing.T) {
+	server := listen(t, "[::]:0")
+	port := server.LocalAddr().Port()
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		client := listen(t, netip.AddrPortFrom(netip.MustParseAddr(host), 0).String())
+		to := netip.AddrPortFrom(netip.MustParseAddr(host), port)
+		mustWrite(t, client, Packet{galleon("from " + host), to})
+		p := read(t, server, 1)[0]
+		if p.Addr != client.LocalAddr() {
+			t.Errorf("from %s, want %s", p.Addr, client.LocalAddr())
+		}
+		mustWrite(t, server, Packet{galleon("back to " + host), p.Addr})
+		if p := read(t, client, 1)[0]; p.Addr != to || !bytes.Equal(p.Buf, galleon("back to "+host)) {
+			t.Errorf("read %q from %s, want it from %s", p.Buf, p.Addr, to)
+		}
+	}
+}
+
+func TestIPv4SocketRefusesIPv6(t *testing.T) {
+	a, b := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
+	err := a.WriteBatch([]Packet{
+		{galleon("one"), b.LocalAddr()},
+		{galleon("nowhere"), netip.MustParseAddrPort("[2001:db8::1]:9")},
+		{galleon("no address"), netip.AddrPort{}},
+		{galleon("two"), b.LocalAddr()},
+	})
+	if !errors.Is(err, errFamily) || !errors.Is(err, syscall.EDESTADDRREQ) {
+		t.Errorf("error %v", err)
+	}
+	read(t, b, 1)
+	read(t, b, 1)
+}
+
+// TestTooBig: 65,507 octets are the most that UDP over IPv4 can say, on any interface.
+func TestTooBig(t *testing.T) {
+	a, b := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
+	big := append(galleon(""), make([]byte, 65_600)...)
+	err := a.WriteBatch([]Packet{{galleon("one"), b.LocalAddr()}, {big, b.LocalAddr()}, {galleon("two"), b.LocalAddr()}})
+	var e *SendError
+	if !errors.Is(err, ErrTooBig) || !errors.As(err, &e) || e.Addr != b.LocalAddr() || e.Size != len(big) {
+		t.Errorf("error %v", err)
+	}
+	read(t, b, 1)
+	read(t, b, 1)
+	if s := a.Stats(); s.Out != 2 || s.SendErrors != 1 || s.TooLong != 1 {
+		t.Errorf("stats %+v", s)
+	}
+	// QUIC is told too: it can do something about it.
+	if _, err := a.QUIC().WriteTo(big, net.UDPAddrFromAddrPort(b.LocalAddr())); !errors.Is(err, syscall.EMSGSIZE) {
+		t.Errorf("QUIC's write: %v", err)
+	}
+}
+
+func TestDontFragmentIsSet(t *testing.T) {
+	for addr, level := range map[string]int{"127.0.0.1:0": unix.IPPROTO_IP, "[::]:0": unix.IPPROTO_IPV6} {
+		s := listen(t, addr)
+		opts := map[int]int{unix.IPPROTO_IP: unix.IP_MTU_DISCOVER, unix.IPPROTO_IPV6: unix.IPV6_MTU_DISCOVER}
+		want := map[int]int{unix.IPPROTO_IP: unix.IP_PMTUDISC_PROBE, unix.IPPROTO_IPV6: unix.IPV6_PMTUDISC_PROBE}
+		for l := range opts {
+			if level == unix.IPPROTO_IP && l == unix.IPPROTO_IPV6 {
+				continue
+			}
+			err := s.net.(*kernel).control(func(fd int) error {
+				v, err := unix.GetsockoptInt(fd, l, opts[l])
+				if v != want[l] {
+					t.Errorf("%s: level %d has %d, want %d", addr, l, v, want[l])
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	_, err := Listen(s.LocalAddr(), Options{})
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		t.Fatalf("error %v", err)
+	}
+	for _, part := range []string{s.LocalAddr().String(), "another process has this port", fmt.Sprintf("ss -ulpn 'sport = :%d'", s.LocalAddr().Port())} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q does not say %q", err, part)
+		}
+	}
+}
+
+func TestBadAddresses(t *testing.T) {
+	for addr, part := range map[string]string{
+		"192.0.2.1:0":     "no such address",
+		"[2001:db8::1]:0": "no such address",
+	} {
+		if _, err := Listen(netip.MustParseAddrPort(addr), Options{}); err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: %v, want %q", addr, err, part)
+		}
+	}
+	if _, err := Listen(netip.AddrPort{}, Options{}); err == nil || !strings.Contains(err.Error(), "[::]:port") {
+		t.Errorf("no address: %v", err)
+	}
+}
+
+func TestMarkNeedsPrivilege(t *testing.T) {
+	s, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), Options{Mark: 0x6c})
+	if errors.Is(err, unix.EPERM) {
+		if !strings.Contains(err.Error(), "CAP_NET_ADMIN") {
+			t.Errorf("error %q does not name the privilege", err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.net.(*kernel).control(func(fd int) error {
+		if v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK); err != nil || v != 0x6c {
+			t.Errorf("mark %#x, %v", v, err)
+		}
+		return nil
+	})
+}
+
+func TestBuffersSayWhatTheyGot(t *testing.T) {
+	s, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), Options{ReadBuffer: 100_000, WriteBuffer: 50_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if r, w := s.Buffers(); r != 100_000 || w != 50_000 {
+		t.Errorf("buffers of %d and %d octets", r, w)
+	}
+}
+
+// TestKernelDropsAreCounted sends more than the receive buffer holds before anybody reads.
+func TestKernelDropsAreCounted(t *testing.T) {
+	a := listen(t, "127.0.0.1:0")
+	b, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), Options{ReadBuffer: 8192})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	const n = 200
+	for range n {
+		mustWrite(t, a, Packet{append(galleon(""), make([]byte, 1000)...), b.LocalAddr()})
+	}
+	// The count travels on packets that arrive after the loss; and the first read empties the buffer.
+	got := len(read(t, b, MaxBatch))
+	mustWrite(t, a, Packet{galleon("after"), b.LocalAddr()})
+	for {
+		got += len(read(t, b, MaxBatch))
+		if s := b.Stats(); s.KernelDrops > 0 {
+			if int(s.KernelDrops)+got != n+1 {
+				t.Errorf("%d dropped and %d read of %d", s.KernelDrops, got, n+1)
+			}
+			return
+		}
+		if got >= n {
+			t.Fatal("nothing was dropped: the buffer is larger than asked")
+		}
+	}
+}
+
+func TestOverflowCounterWraps(t *testing.T) {
+	k := &kernel{lastOvf: 0xffff_fffe}
+	v := uint32(3)
+	k.drops.Add(uint64(v - k.lastOvf))
+	if k.kernelDrops() != 5 {
+		t.Errorf("%d drops", k.kernelDrops())
+	}
+}
+
+// TestHandOver: a successor takes the port over by its descriptor, and no packet is refused between.
+func TestHandOver(t *testing.T) {
+	a, old := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
+	f, err := old.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	young, err := FromFile(f, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer young.Close()
+	f.Close()
+	if young.LocalAddr() != old.LocalAddr() {
+		t.Fatalf("%s was handed over as %s", old.LocalAddr(), young.LocalAddr())
+	}
+	mustWrite(t, a, Packet{galleon("while both live"), old.LocalAddr()})
+	old.Close()
+	mustWrite(t, a, Packet{galleon("after"), young.LocalAddr()})
+	for _, want := range []string{"while both live", "after"} {
+		if p := read(t, young, 1)[0]; !bytes.Equal(p.Buf, galleon(want)) {
+			t.Errorf("read %q, want %q", p.Buf, want)
+		}
+	}
+}
+
+// TestBlockingDescriptor: whoever holds a duplicate can make the socket blocking for everybody. Close
+// must end a reader all the same.
+func TestBlockingDescriptor(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	f, err := s.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.SetNonblock(int(f.Fd()), false); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { _, err := s.ReadBatch(buffers(1)); ended <- err }()
+	mustWrite(t, s, Packet{quic("so that the reader has been there"), s.LocalAddr()})
+	if _, _, err := s.QUIC().ReadFrom(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+func TestFromFileRefusesOthers(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := FromFile(f, Options{}); err == nil {
+		t.Error("took over a TCP socket")
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if _, err := FromFile(null, Options{}); err == nil {
+		t.Error("took over a file")
+	}
+}
+
+func TestBatchesDoNotAllocate(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
+		a, b := listen(t, addr), listen(t, addr)
+		var out []Packet
+		for range MaxBatch {
+			out = append(out, Packet{append(galleon(""), make([]byte, 1000)...), b.LocalAddr()})
+		}
+		in := buffers(MaxBatch)
+		if n := testing.AllocsPerRun(50, func() {
+			if err := a.WriteBatch(out); err != nil {
+				t.Fatal(err)
+			}
+			for got := 0; got < MaxBatch; {
+				n, err := b.ReadBatch(in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got += n
+			}
+		}); n >= 1 {
+			t.Errorf("%s: %d packets there and back allocate %v times", addr, MaxBatch, n)
+		}
+	}
+}
+
+func BenchmarkLoopback(b *testing.B) {
+	from, to := listen(b, "127.0.0.1:0"), listen(b, "127.0.0.1:0")
+	var out []Packet
+	for range MaxBatch {
+		out = append(out, Packet{append(galleon(""), make([]byte, 1376)...), to.LocalAddr()})
+	}
+	in := buffers(MaxBatch)
+	b.SetBytes(MaxBatch * 1400)
+	b.ReportAllocs()
+	for b.Loop() {
+		from.WriteBatch(out)
+		for got := 0; got < MaxBatch; {
+			n, err := to.ReadBatch(in)
+			if err != nil {
+				b.Fatal(err)
+			}
+			got += n
+		}
+	}
+}
