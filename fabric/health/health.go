@@ -14,10 +14,11 @@
 // whatever the round trip; the sender of a one-way failure learns of it half a round trip later,
 // from the echo that stops.
 //
-// Every FullEvery-th probe is as large as a datagram of the data path may be. Full-size probes that
-// are lost while small ones arrive mean a path that swallows large packets without an ICMP answer (a
-// black hole): the link stays up with a smaller MTU. The receiver judges, because it alone sees what
-// arrives, and its verdict reaches the sender in the link-state.
+// Some probes of the first ten, and every FullEvery-th later, are as large as a datagram of the data path
+// may be. Full-size probes that are lost while small ones arrive mean a path that swallows large packets
+// without an ICMP answer (a black hole): the link stays up with a smaller MTU. The receiver judges,
+// because it alone sees what arrives, and its verdict reaches the sender in the link-state. Full-size
+// probes count for nothing else, so that a black hole is not mistaken for loss.
 //
 // The package is pure: the time is handed in, and what changed is handed out as events.
 package health
@@ -56,7 +57,7 @@ type Config struct {
 	Interval  time.Duration // between two probes of one end; 50 ms
 	Miss      int           // intervals of silence that mean Down; 3
 	UpAfter   int           // good probes in a row from Down to Up; 10, doubled by each recent flap up to 16 times
-	FullEvery uint64        // every FullEvery-th probe is full size; 20
+	FullEvery uint64        // every FullEvery-th probe is full size, at least 2; 20
 	FullSize  int           // bytes of a full-size datagram: what the data path wants to send; 1400
 	SmallSize int           // bytes that a link is trusted with when full size is swallowed; 1280
 
@@ -77,7 +78,7 @@ func (c Config) withDefaults() Config {
 	def(&c.UpAfter, 10)
 	def(&c.FullSize, 1400)
 	def(&c.SmallSize, 1280)
-	if c.FullEvery == 0 {
+	if c.FullEvery < 2 { // at 1 there would be no small probes to judge by
 		c.FullEvery = 20
 	}
 	if c.EnterLossPPM == 0 {
@@ -95,7 +96,14 @@ type Sample struct {
 	Size     int           // bytes of the datagram as it arrived
 	EchoSeq  uint64        // the newest of our probes that the peer had seen; 0 is none
 	Hold     time.Duration // from the peer seeing EchoSeq to the peer sending this
-	Received uint64        // how many of our probes the peer has received in all
+	Received uint64        // how many of our probes, without the full-size ones, the peer has received
+}
+
+// Echo is what our next probe tells the peer; it arrives there as part of a Sample.
+type Echo struct {
+	Seq      uint64    // the newest probe heard; 0 is none
+	At       time.Time // when it arrived; the probe carries the time since
+	Received uint64    // probes heard, without the full-size ones
 }
 
 // Status is what is known of a link. Losses are of a million, over the last window of probes.

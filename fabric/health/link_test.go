@@ -1,0 +1,73 @@
+package health
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestLinkNeverTrustsNumbers hands a link samples that no honest peer would send.
+func TestLinkNeverTrustsNumbers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.Unix(0, 0)
+		l := New(Config{}, now)
+		var sent uint64
+		for range rapid.IntRange(1, 300).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 200).Draw(t, "ms")) * time.Millisecond)
+			sent++
+			l.Sent(now, sent)
+			u := rapid.OneOf(rapid.Uint64Range(0, 400), rapid.Uint64())
+			l.Heard(now, Sample{Seq: u.Draw(t, "seq"), EchoSeq: u.Draw(t, "echo"), Received: u.Draw(t, "received"),
+				Hold: time.Duration(rapid.Int64().Draw(t, "hold")), Size: rapid.IntRange(0, 1400).Draw(t, "size")})
+			l.Tick(now)
+			st := l.Status()
+			if st.LossIn > 1e6 || st.LossOut > 1e6 || st.RTT < 0 || st.Flaps > maxFlaps {
+				t.Fatalf("status out of range: %+v", st)
+			}
+			if st.State.Usable() && l.Due().Sub(now) > 4*l.cfg.Interval {
+				t.Fatalf("due %s after now", l.Due().Sub(now))
+			}
+		}
+	})
+}
+
+// TestWindowAgainstTwin compares the loss of the ring with one counted from a plain list.
+func TestWindowAgainstTwin(t *testing.T) {
+	never := func(uint64) bool { return false }
+	rapid.Check(t, func(t *rapid.T) {
+		var w inbound
+		heard := map[uint64]bool{}
+		first, high := uint64(0), uint64(0)
+		lose := rapid.IntRange(0, 90).Draw(t, "lose")
+		start := rapid.Uint64Range(1, 1<<40).Draw(t, "start")
+		for s := start; s < start+uint64(rapid.IntRange(1, 3*window).Draw(t, "n")); s++ {
+			if s != start && rapid.IntRange(0, 99).Draw(t, "dice") < lose {
+				continue
+			}
+			w.add(s)
+			heard[s] = true
+			if first == 0 {
+				first = s
+			}
+			high = s
+		}
+		got, _ := w.loss(never)
+		expected, missing := 0, 0
+		for s := first; s+reorder <= high; s++ {
+			if s+window <= high {
+				continue
+			}
+			expected++
+			if !heard[s] {
+				missing++
+			}
+		}
+		if high <= first+reorder {
+			expected, missing = 0, 0
+		}
+		if want := ppmOf(missing, expected); got != want {
+			t.Fatalf("loss %d, want %d of a million (%d of %d)", got, want, missing, expected)
+		}
+	})
+}
