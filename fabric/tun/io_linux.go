@@ -47,7 +47,7 @@ func (k *Kernel) ReadBatch(bufs [][]byte, sizes []int) (int, error) {
 	for n := range min(len(bufs), len(sizes)) {
 		c.buf, c.wait = bufs[n], n == 0
 		if err := k.raw.Read(c.onceF); err != nil {
-			c.err = err
+			c.err = k.ended(err)
 		}
 		if c.err != nil {
 			if n > 0 { // also EAGAIN; another error comes again with the next call
@@ -70,7 +70,7 @@ func (k *Kernel) WriteBatch(pkts [][]byte) (int, error) {
 	for _, p := range pkts {
 		c.buf, c.wait = p, true
 		if err := k.raw.Write(c.onceF); err != nil {
-			c.err = err
+			c.err = k.ended(err)
 		}
 		switch {
 		case c.err == nil:
@@ -83,6 +83,20 @@ func (k *Kernel) WriteBatch(pkts [][]byte) (int, error) {
 		}
 	}
 	return written, first
+}
+
+// ended is what the poller's error means. It has errors of its own for a closed file, and, once the
+// device was removed, for one that it cannot wait for; the device then says which it is.
+func (k *Kernel) ended(err error) error {
+	if k.closed.Load() {
+		return os.ErrClosed
+	}
+	k.raw.Control(func(fd uintptr) {
+		if _, gone := attached(int(fd)); gone != nil {
+			err = gone
+		}
+	})
+	return err
 }
 
 // because words an error of the kernel.
@@ -115,11 +129,11 @@ func (k *Kernel) MTU() (int, error) {
 			return nil
 		})
 	})
-	if err == nil {
-		err = inner
-	}
 	if err != nil {
-		return 0, k.because("ask the MTU of", err)
+		return 0, k.because("ask the MTU of", k.ended(err))
+	}
+	if inner != nil {
+		return 0, k.because("ask the MTU of", inner)
 	}
 	return mtu, nil
 }

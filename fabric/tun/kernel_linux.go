@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -14,9 +15,10 @@ const devicePath = "/dev/net/tun"
 
 // Kernel is a Device of the Linux kernel. Use Open or FromFile.
 type Kernel struct {
-	f    *os.File
-	raw  syscall.RawConn
-	name string
+	f      *os.File
+	raw    syscall.RawConn
+	name   string
+	closed atomic.Bool
 
 	readMu  sync.Mutex // one reader; guards reader
 	reader  call
@@ -145,4 +147,7 @@ func duplicate(f *os.File) (int, error) {
 }
 
 // Close removes the device, unless another process holds it too.
-func (k *Kernel) Close() error { return k.f.Close() }
+func (k *Kernel) Close() error {
+	k.closed.Store(true)
+	return k.f.Close()
+}
