@@ -178,7 +178,7 @@ func (m *Mesh) Run(ctx context.Context) error {
 	}
 	m.begin(ctx)
 	mtu := m.config().FabricMTU
-	g.Go(func() error { return m.tunnel.Run(ctx) })
+	g.Go(func() error { return ended(ctx, m.tunnel.Run(ctx)) })
 	g.Go(func() error { return m.fwd.ingress(ctx, mtu) })
 	g.Go(func() error { return m.fwd.receive(ctx, mtu) })
 	g.Go(func() error { m.loop(ctx); return nil })

@@ -1,0 +1,378 @@
+package fabric
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	mrand "math/rand/v2"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/galleon-net/galleon/fabric/fabrictest"
+	"github.com/galleon-net/galleon/fabric/keys"
+	"github.com/galleon-net/galleon/fabric/topo"
+	"github.com/galleon-net/galleon/fabric/tun/tuntest"
+	"github.com/galleon-net/galleon/fabric/underlay"
+	"github.com/galleon-net/galleon/fabric/wire"
+)
+
+// world is a whole mesh in one process, in the bubble's time: routers over a simulated network, with a
+// TUN in memory each. Router n has the endpoint 192.0.2.n, the loopbacks 100.64.0.n and fd00::n, and the
+// prefixes 10.n.0.0/16 and fd00:n::/32.
+type world struct {
+	t       *testing.T
+	net     *fabrictest.Net
+	ca      *keys.Authority
+	conf    Config // without Self
+	routers map[topo.RouterID]*router
+}
+
+type router struct {
+	id   topo.RouterID
+	cred *keys.Credential
+	mesh *Mesh
+	dev  *tuntest.Fake
+	stop context.CancelFunc
+	done chan error
+
+	mu     sync.Mutex
+	events []Event
+	routes RouteSet
+}
+
+const cluster = "galleon-test"
+
+func newWorld(t *testing.T, n int) *world {
+	t.Helper()
+	w := &world{t: t, net: fabrictest.New(1), routers: map[topo.RouterID]*router{}}
+	root, err := keys.NewRoot(cluster, time.Now(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.ca, err = root.Intermediate(time.Now(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	w.conf = Config{Cluster: cluster, Incarnation: 1}
+	for id := topo.RouterID(1); int(id) <= n; id++ {
+		w.conf.Routers = append(w.conf.Routers, w.newRouter(id))
+	}
+	t.Cleanup(w.close)
+	return w
+}
+
+// newRouter makes a router with a certificate, and the catalog's line about it.
+func (w *world) newRouter(id topo.RouterID) Router {
+	w.t.Helper()
+	key, err := keys.Generate(rand.Reader)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r := &router{id: id, cred: w.credential(id, key)}
+	w.routers[id] = r
+	return Router{
+		ID: id, Name: fmt.Sprintf("edge-%d", id), Region: "mx-queretaro", Zone: "mx-queretaro-a", PublicKey: key.Public(),
+		Endpoints: []netip.AddrPort{addrOf(id)},
+		Loopbacks: []topo.SegPrefix{prefix(fmt.Sprintf("100.64.0.%d/32", id)), prefix(fmt.Sprintf("fd00::%d/128", id))},
+		Grants:    []topo.SegPrefix{prefix(fmt.Sprintf("10.%d.0.0/16", id)), prefix(fmt.Sprintf("fd00:%d::/32", id))},
+	}
+}
+
+func (w *world) credential(id topo.RouterID, key keys.Private) *keys.Credential {
+	leaf, err := w.ca.Issue(key.Public(), keys.Identity{
+		Cluster: cluster, Incarnation: 1, Region: "mx-queretaro", Zone: "mx-queretaro-a", Router: id,
+	}, time.Now(), 24*time.Hour)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &keys.Credential{Key: key, Chain: append([][]byte{leaf}, w.ca.Chain()...)}
+}
+
+// config is what router id is set to.
+func (w *world) config(id topo.RouterID) Config {
+	c := w.conf
+	c.Self = id
+	c.Announce = append([]topo.SegPrefix(nil), w.conf.router(id).Grants...)
+	return c
+}
+
+func (w *world) start(ids ...topo.RouterID) {
+	w.t.Helper()
+	for _, id := range ids {
+		r := w.routers[id]
+		r.dev = tuntest.New("galleon0", DefaultMTU)
+		r.mesh = New(Env{
+			Socket: underlay.Wrap(w.net.Listen(addrOf(id))), Device: r.dev, Rand: mrand.New(mrand.NewPCG(uint64(id), 1)),
+			Emit: func(e Event) {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.events = append(r.events, e)
+				if verbose {
+					w.t.Logf("%s %s %s %v", time.Now().Format("15:04:05.000"), r.id, e.Name(), e.LogValue())
+				}
+			},
+			Routes: func(s RouteSet) {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.routes = s
+			},
+		})
+		if err := r.mesh.Set(w.config(id), r.cred); err != nil {
+			w.t.Fatalf("set %s: %v", id, err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		r.stop, r.done = cancel, make(chan error, 1)
+		mesh, done := r.mesh, r.done
+		go func() { done <- mesh.Run(ctx) }()
+	}
+}
+
+// startAll starts every router.
+func (w *world) startAll() {
+	for id := topo.RouterID(1); int(id) <= len(w.conf.Routers); id++ {
+		w.start(id)
+	}
+}
+
+// kill ends a router, and its goodbyes are lost.
+func (w *world) kill(id topo.RouterID) {
+	w.t.Helper()
+	for o := range w.routers {
+		if o != id {
+			w.net.Cut(addrOf(id).Addr(), addrOf(o).Addr())
+		}
+	}
+	r := w.routers[id]
+	r.stop()
+	if err := <-r.done; err != nil {
+		w.t.Errorf("%s ended: %v", id, err)
+	}
+	r.done = nil
+}
+
+// revive starts a killed router again, with nothing but its key.
+func (w *world) revive(id topo.RouterID) {
+	w.t.Helper()
+	for o := range w.routers {
+		if o != id {
+			w.net.Heal(addrOf(id).Addr(), addrOf(o).Addr())
+		}
+	}
+	w.start(id)
+}
+
+func (w *world) set(ids ...topo.RouterID) {
+	w.t.Helper()
+	for _, id := range ids {
+		if err := w.routers[id].mesh.Set(w.config(id), w.routers[id].cred); err != nil {
+			w.t.Fatalf("set %s: %v", id, err)
+		}
+	}
+}
+
+func (w *world) close() {
+	for _, r := range w.routers {
+		if r.done != nil {
+			r.stop()
+			if err := <-r.done; err != nil {
+				w.t.Errorf("%s ended: %v", r.id, err)
+			}
+		}
+	}
+	w.net.Close()
+}
+
+func (w *world) latency(a, b topo.RouterID, oneWay time.Duration) {
+	w.net.Both(addrOf(a).Addr(), addrOf(b).Addr(), func(p *fabrictest.Path) { p.Latency = oneWay })
+}
+
+func (w *world) cut(a, b topo.RouterID)  { w.net.Cut(addrOf(a).Addr(), addrOf(b).Addr()) }
+func (w *world) heal(a, b topo.RouterID) { w.net.Heal(addrOf(a).Addr(), addrOf(b).Addr()) }
+
+// until waits for a condition, and says how long it took.
+func (w *world) until(what string, within time.Duration, ok func() bool) time.Duration {
+	w.t.Helper()
+	start := time.Now()
+	for !ok() {
+		if time.Since(start) > within {
+			for id := topo.RouterID(1); int(id) <= len(w.conf.Routers); id++ {
+				if r := w.routers[id]; r.done != nil {
+					w.t.Logf("%s: %+v", id, r.mesh.Status())
+				}
+			}
+			w.t.Fatalf("not within %v: %s", within, what)
+		}
+		time.Sleep(10 * time.Millisecond) // fake time: the bubble's, not the wall's
+	}
+	return time.Since(start)
+}
+
+// reaches says how a sees b: direct, relayed, no.
+func (w *world) reaches(a, b topo.RouterID) string {
+	for _, p := range w.routers[a].mesh.Status().Peers {
+		if p.Router == b {
+			return p.Reached
+		}
+	}
+	return "unknown"
+}
+
+func (w *world) peer(a, b topo.RouterID) PeerStatus {
+	for _, p := range w.routers[a].mesh.Status().Peers {
+		if p.Router == b {
+			return p
+		}
+	}
+	return PeerStatus{}
+}
+
+// untilMeshed waits until each of the routers reaches each other one directly, with keys and prefixes.
+func (w *world) untilMeshed(ids ...topo.RouterID) {
+	w.t.Helper()
+	w.until("full mesh", 10*time.Second, func() bool {
+		for _, a := range ids {
+			s := w.routers[a].mesh.Status()
+			direct := 0
+			for _, p := range s.Peers {
+				if p.Reached == "direct" && len(p.Epochs) > 0 {
+					direct++
+				}
+			}
+			if direct < len(ids)-1 || len(s.Prefixes) < 4*len(ids) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// host addresses behind a router.
+func host4(r topo.RouterID) string { return fmt.Sprintf("10.%d.0.5", r) }
+func host6(r topo.RouterID) string { return fmt.Sprintf("fd00:%d::5", r) }
+
+// send puts one packet into a's device.
+func (w *world) send(a topo.RouterID, pkt []byte) {
+	w.t.Helper()
+	if !w.routers[a].dev.Inject(pkt) {
+		w.t.Fatalf("%s's device took no packet", a)
+	}
+}
+
+// delivered takes what came out of b's device within d.
+func (w *world) delivered(b topo.RouterID, d time.Duration) ([]byte, bool) {
+	timeout := time.NewTimer(d)
+	defer timeout.Stop()
+	select {
+	case p := <-w.routers[b].dev.Delivered():
+		return p, true
+	case <-timeout.C:
+		return nil, false
+	}
+}
+
+// passes sends a packet from a's host to b's and says whether it arrived.
+func (w *world) passes(a, b topo.RouterID) bool {
+	w.t.Helper()
+	pkt := packet(host4(a), host4(b), 500, "ping")
+	w.send(a, pkt)
+	got, ok := w.delivered(b, time.Second)
+	if ok && string(got) != string(pkt) {
+		w.t.Fatalf("%s to %s: another packet arrived", a, b)
+	}
+	return ok
+}
+
+// flow sends a numbered packet from a to b every 10 ms until stop is called, which returns what b got.
+type flow struct {
+	w    *world
+	a, b topo.RouterID
+	stop chan struct{}
+	wg   sync.WaitGroup
+
+	mu   sync.Mutex
+	sent uint32
+	got  map[uint32]time.Time
+	last time.Time
+	gap  time.Duration // longest time between two arrivals
+	gaps time.Time     // when it ended
+}
+
+const flowEvery = 10 * time.Millisecond
+
+func (w *world) flow(a, b topo.RouterID) *flow {
+	f := &flow{w: w, a: a, b: b, stop: make(chan struct{}), got: map[uint32]time.Time{}}
+	from, to := w.routers[a].dev, w.routers[b].dev
+	f.wg.Go(func() {
+		tick := time.NewTicker(flowEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-f.stop:
+				return
+			case <-tick.C:
+				pkt := packet(host4(a), host4(b), 200, "")
+				f.mu.Lock()
+				binary.BigEndian.PutUint32(pkt[28:], f.sent)
+				f.sent++
+				f.mu.Unlock()
+				from.Inject(pkt)
+			}
+		}
+	})
+	f.wg.Go(func() {
+		for {
+			select {
+			case <-f.stop:
+				return
+			case p := <-to.Delivered():
+				f.mu.Lock()
+				now := time.Now()
+				if !f.last.IsZero() && now.Sub(f.last) > f.gap {
+					f.gap, f.gaps = now.Sub(f.last), now
+				}
+				f.last = now
+				f.got[binary.BigEndian.Uint32(p[28:])] = now
+				f.mu.Unlock()
+			}
+		}
+	})
+	return f
+}
+
+// result ends the flow and says how many packets are missing and how long the longest silence was.
+func (f *flow) result() (sent, lost int, gap time.Duration) {
+	close(f.stop)
+	f.wg.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return int(f.sent), int(f.sent) - len(f.got), f.gap
+}
+
+// saw counts the events that match.
+func saw[E Event](r *router, match func(E) bool) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, e := range r.events {
+		if e, ok := e.(E); ok && (match == nil || match(e)) {
+			n++
+		}
+	}
+	return n
+}
+
+// Changes of a path.
+func cutPath(p *fabrictest.Path)    { p.Cut = true }
+func narrowPath(p *fabrictest.Path) { p.MTU = 1400 }
+func wholePath(p *fabrictest.Path)  { p.MTU = 0 }
+
+// capture keeps the last sealed datagram of at least size octets from one router to another.
+func capture(into *[]byte, from, to netip.AddrPort, size int) func(netip.AddrPort, netip.AddrPort, []byte) {
+	return func(f, t netip.AddrPort, b []byte) {
+		if f == from && t == to && len(b) >= size && wire.IsGalleon(b[0]) {
+			*into = append([]byte(nil), b...)
+		}
+	}
+}
