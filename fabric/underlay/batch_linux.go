@@ -107,14 +107,13 @@ func (b *batch) release() {
 	}
 }
 
-// packet makes p of message i; one that was longer than its buffer becomes empty.
+// packet makes p of message i; one that was longer than its buffer gets no address.
 func (b *batch) packet(i int, p *Packet) {
-	n := int(b.hdrs[i].len)
-	if b.hdrs[i].hdr.Flags&unix.MSG_TRUNC != 0 {
-		n = 0
-	}
-	p.Buf = p.Buf[:n]
+	p.Buf = p.Buf[:b.hdrs[i].len]
 	p.Addr = fromSockaddr(&b.names[i])
+	if b.hdrs[i].hdr.Flags&unix.MSG_TRUNC != 0 {
+		p.Addr = netip.AddrPort{}
+	}
 	b.iovs[i].Base = nil
 }
 

@@ -142,6 +142,7 @@ func (c *quicConn) Close() error {
 	if !c.closed {
 		c.closed = true
 		close(c.done)
+		c.read.set(time.Time{}) // leaves no timer behind
 	}
 	return nil
 }

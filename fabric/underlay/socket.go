@@ -44,7 +44,7 @@ type Stats struct {
 	KernelDrops         uint64 // arrived, but the receive buffer was full (SO_RXQ_OVFL)
 	QueueDrops          uint64 // QUIC datagrams for which the queue was full
 	Truncated           uint64 // longer than the buffer they were read into
-	Strange             uint64 // neither Galleon nor QUIC, or from a virtual address
+	Strange             uint64 // neither Galleon nor QUIC, empty, or from a virtual address
 	SendErrors, TooLong uint64 // datagrams that the kernel refused; of these, for their size
 }
 
@@ -57,7 +57,7 @@ type counters struct {
 // network is what a Socket stands on: the kernel, or a simulation.
 type network interface {
 	// read waits for at least one datagram and reads up to len(p) into the capacity of the Bufs.
-	// A datagram that did not fit has its Buf set to length 0.
+	// A datagram that did not fit comes without an address.
 	read(p []Packet) (int, error)
 	// write sends all it can. It counts nothing and returns what failed, joined, each as a *SendError.
 	write(p []Packet) error
@@ -115,9 +115,9 @@ func (s *Socket) sort(p []Packet) int {
 	for i := range p {
 		b := p[i].Buf
 		switch {
-		case len(b) == 0:
+		case !p[i].Addr.IsValid():
 			s.count.truncated.Add(1)
-		case IsVirtual(p[i].Addr):
+		case len(b) == 0, IsVirtual(p[i].Addr):
 			s.count.strange.Add(1)
 		case wire.IsGalleon(b[0]):
 			s.count.in.Add(1)

@@ -3,6 +3,7 @@ package underlay
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 )
 
@@ -19,10 +20,10 @@ func (c conn) read(p []Packet) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if n == len(b) { // ReadFrom does not tell whether there was more
-		n = 0
-	}
 	p[0].Buf, p[0].Addr = b[:n], addrPort(from)
+	if n == len(b) { // ReadFrom does not tell whether there was more
+		p[0].Addr = netip.AddrPort{}
+	}
 	return 1, nil
 }
 

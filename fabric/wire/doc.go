@@ -33,7 +33,8 @@
 //	hop      routers that may still handle the packet; the source writes MaxHops, each relay takes
 //	         one away, and a relay that finds 1 drops the packet
 //	class    topo.Class: which queue
-//	ECN      the inner packet's, so that a relay can mark by the outer header alone
+//	ECN      the inner packet's field, so that whoever sees congestion on the way knows whether the
+//	         packet may be marked instead of dropped (RFC 6040)
 //	lane     one five-tuple of the pair, with a key, a counter and a replay window of its own
 //	segment  the tenant network that the payload belongs to
 //	epoch    which handshake of this pair made the keys
@@ -65,7 +66,8 @@
 //	16-19    echo: sequence number of the newest probe seen from the neighbour
 //	20-27    echo: its send time, as the neighbour wrote it
 //	28-31    how long that one was held here, microseconds; the largest number also means "longer"
-//	32-39    probes received from the neighbour on this path so far
+//	32-39    probes received from the neighbour on this path so far, as package health counts them
+//	         (full-size ones apart: what is lost for its size is not loss)
 //
 // # The hello
 //

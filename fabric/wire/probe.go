@@ -28,7 +28,7 @@ type ProbeBody struct {
 	EchoSeq  uint32        // the newest probe seen from the neighbour
 	EchoSent int64         // its Sent, given back
 	Held     time.Duration // between its arrival and this probe, in whole microseconds
-	Received uint64        // probes of the neighbour seen on this path so far
+	Received uint64        // probes of the neighbour seen on this path so far, as package health counts
 	Size     int           // of the whole body with padding, octets; 0 when appended means ProbeLen
 }
 
