@@ -80,10 +80,20 @@ func (j joined) Unwrap() []error {
 	return out
 }
 
-// sendErrors finds them again in what network.write returned.
-func sendErrors(err error) []*SendError {
-	if j, ok := err.(joined); ok {
-		return j
+// SendErrors lists every destination that failed in what WriteBatch returned: one batch may hold a
+// packet that is too big for one neighbour and another for which there is no route.
+func SendErrors(err error) []*SendError {
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case *SendError:
+		return []*SendError{e}
+	case interface{ Unwrap() []error }:
+		var all []*SendError
+		for _, inner := range e.Unwrap() {
+			all = append(all, SendErrors(inner)...)
+		}
+		return all
 	}
-	return nil
+	return SendErrors(errors.Unwrap(err))
 }

@@ -43,6 +43,13 @@ func TestIPv4SocketRefusesIPv6(t *testing.T) {
 	if !errors.Is(err, errFamily) || !errors.Is(err, syscall.EDESTADDRREQ) {
 		t.Errorf("error %v", err)
 	}
+	var failed []string
+	for _, e := range SendErrors(fmt.Errorf("wrapped: %w", err)) {
+		failed = append(failed, e.Addr.String())
+	}
+	if want := "[2001:db8::1]:9 invalid AddrPort"; strings.Join(failed, " ") != want {
+		t.Errorf("failed %v, want %s", failed, want)
+	}
 	read(t, b, 1)
 	read(t, b, 1)
 }

@@ -123,7 +123,7 @@ func (c *quicConn) WriteTo(b []byte, to net.Addr) (int, error) {
 		return len(b), nil
 	}
 	if err := s.net.write([]Packet{{Buf: b, Addr: ap}}); err != nil {
-		for _, e := range sendErrors(err) {
+		for _, e := range SendErrors(err) {
 			s.countError(e)
 		}
 		if errors.Is(err, net.ErrClosed) || errors.Is(err, ErrTooBig) {

@@ -154,8 +154,8 @@ func (s *Socket) Pump(ctx context.Context) error {
 }
 
 // WriteBatch sends every packet it can, in order; what fails does not stop the rest. The error joins
-// a *SendError for each destination that failed, of which errors.As finds the first; errors.Is with
-// ErrTooBig tells a packet that the interface cannot carry. Nothing is allocated per packet sent.
+// a *SendError for each destination that failed (SendErrors lists them); errors.Is with ErrTooBig tells
+// those of packets that the interface cannot carry. Nothing is allocated per packet sent.
 func (s *Socket) WriteBatch(p []Packet) error {
 	var errs error
 	for len(p) > 0 {
@@ -174,7 +174,7 @@ func (s *Socket) wrote(p []Packet, errs error) error {
 	}
 	sent := uint64(len(p))
 	if err := s.net.write(p); err != nil {
-		for _, e := range sendErrors(err) {
+		for _, e := range SendErrors(err) {
 			sent -= uint64(e.Packets)
 			octets -= uint64(e.Octets)
 			s.countError(e)
