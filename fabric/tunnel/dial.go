@@ -74,6 +74,9 @@ func (e *Endpoint) dial(ctx context.Context, peer topo.RouterID, addr netip.Addr
 	context.AfterFunc(conn.Context(), func() { e.budget.close(a) })
 	s, err := e.greet(ctx, conn, cred, a)
 	if err != nil {
+		if ctx.Err() != nil {
+			_ = conn.CloseWithError(quic.ApplicationErrorCode(CodeDone), "the dialler gave up")
+		}
 		_ = conn.CloseWithError(quic.ApplicationErrorCode(codeOf(err)), printable(err.Error()))
 		return nil, err
 	}

@@ -84,13 +84,17 @@ type ClosedError struct {
 }
 
 func (e *ClosedError) Error() string {
+	peer := "the peer" // of a join, who is nobody yet
+	if e.Peer != 0 {
+		peer = e.Peer.String()
+	}
 	switch {
 	case e.Reason == "" && e.Cause != nil:
-		return fmt.Sprintf("session with %v ended: %v", e.Peer, e.Cause)
+		return fmt.Sprintf("session with %s ended: %v", peer, e.Cause)
 	case e.Remote:
-		return fmt.Sprintf("session ended by %v: %q", e.Peer, e.Reason)
+		return fmt.Sprintf("session ended by %s: %q", peer, e.Reason)
 	default:
-		return fmt.Sprintf("session with %v ended here: %s", e.Peer, e.Reason)
+		return fmt.Sprintf("session with %s ended here: %s", peer, e.Reason)
 	}
 }
 

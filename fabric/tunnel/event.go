@@ -48,6 +48,14 @@ type DialFailed struct {
 	Retry time.Duration // until the pool tries again
 }
 
+// Silent: nothing has come from a peer for a while, and the pool looks for another way to it.
+type Silent struct {
+	Peer  topo.RouterID
+	ALPN  string
+	Addr  netip.AddrPort
+	Since time.Duration
+}
+
 // StreamRefused: a peer opened more streams than its limit.
 type StreamRefused struct {
 	Peer keys.Identity
@@ -68,6 +76,9 @@ func (Refused) Name() string { return "tunnel.refused" }
 
 // Name of the event.
 func (DialFailed) Name() string { return "tunnel.dial.failed" }
+
+// Name of the event.
+func (Silent) Name() string { return "tunnel.session.silent" }
 
 // Name of the event.
 func (StreamRefused) Name() string { return "tunnel.stream.refused" }
@@ -96,6 +107,12 @@ func (e Refused) LogValue() slog.Value {
 func (e DialFailed) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("peer", e.Peer.String()), slog.String("alpn", e.ALPN),
 		slog.Duration("retry", e.Retry), errAttr(e.Err))
+}
+
+// LogValue gives the event's fields.
+func (e Silent) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("peer", e.Peer.String()), slog.String("alpn", e.ALPN),
+		slog.String("addr", e.Addr.String()), slog.Duration("since", e.Since))
 }
 
 // LogValue gives the event's fields.

@@ -56,7 +56,8 @@ const (
 	maxSessionsPerPeer = 4
 )
 
-// Times. A dead peer is noticed after idleTimeout at the latest.
+// Times. QUIC counts idleTimeout from the first packet that was sent after the last that came, so a session with a dead
+// peer ends within idleTimeout and keepAlive; a Pool looks for another way before that, see silence.
 const (
 	idleTimeout      = 12 * time.Second
 	keepAlive        = 3 * time.Second

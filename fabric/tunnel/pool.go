@@ -27,12 +27,15 @@ type PoolConfig struct {
 	// Addrs lists where a router can be reached, best first: underlay, then its overlay loopback, which also works
 	// when only relays reach it. It is asked at every dial.
 	Addrs func(topo.RouterID) []netip.AddrPort
-	// Emit receives DialFailed; nil drops it.
+	// Emit receives DialFailed and Silent; nil drops them.
 	Emit func(Event)
 }
 
 // Pool hands out streams to routers, over one session for every peer and ALPN that it dials when it is first needed
 // and again when it has ended. Its methods are safe for concurrent use.
+//
+// A session that has been silent for some seconds is dialled anew while it is still held (see watch.go), because a way
+// that goes dead says nothing and the peer may be reached at its next address long before QUIC gives up.
 type Pool struct {
 	cfg     PoolConfig
 	stopped context.Context
@@ -48,9 +51,12 @@ type poolKey struct {
 	alpn string
 }
 
-// poolEntry is what the pool knows of one peer under one ALPN: a session, or a dial under way, or when to try again.
+// poolEntry is what the pool knows of one peer under one ALPN: a session, or a dial under way, or when to try again; or a
+// session and a dial, when the session has fallen silent.
 type poolEntry struct {
 	session  *Session
+	heard    uint64    // packets of session when watch last looked
+	heardAt  time.Time // when that changed
 	dial     *poolDial
 	failures int
 	retryAt  time.Time
@@ -68,6 +74,7 @@ type poolDial struct {
 func NewPool(cfg PoolConfig) *Pool {
 	p := &Pool{cfg: cfg, entries: make(map[poolKey]*poolEntry)}
 	p.stopped, p.stop = context.WithCancelCause(context.Background())
+	p.wg.Go(p.watch)
 	return p
 }
 
@@ -117,46 +124,63 @@ func (p *Pool) get(k poolKey) (*Session, *poolDial, error) {
 		e = &poolEntry{}
 		p.entries[k] = e
 	}
-	if e.session != nil && e.session.Err() == nil {
+	switch {
+	case e.dial != nil:
+	case e.alive():
 		return e.session, nil, nil
-	}
-	e.session = nil
-	if e.dial == nil {
+	default:
 		if wait := time.Until(e.retryAt); wait > 0 {
 			return nil, nil, fmt.Errorf("%w (next attempt in %v)", e.err, wait.Round(time.Millisecond))
 		}
-		d := &poolDial{done: make(chan struct{})}
-		e.dial = d
-		p.wg.Go(func() {
-			d.session, d.err = p.race(k)
-			p.settle(k, e, d)
-		})
+		p.begin(k, e)
 	}
 	return nil, e.dial, nil
+}
+
+func (e *poolEntry) alive() bool { return e.session != nil && e.session.Err() == nil }
+
+// begin starts a dial. The caller holds mu, and there is none under way.
+func (p *Pool) begin(k poolKey, e *poolEntry) {
+	d := &poolDial{done: make(chan struct{})}
+	e.dial = d
+	p.wg.Go(func() {
+		d.session, d.err = p.race(k)
+		p.settle(k, e, d)
+	})
 }
 
 // settle records how a dial ended and lets its callers go.
 func (p *Pool) settle(k poolKey, e *poolEntry, d *poolDial) {
 	p.mu.Lock()
 	e.dial = nil
-	e.session, e.err = d.session, d.err
-	var wait time.Duration
+	e.err = d.err
+	old, wait := e.session, time.Duration(0)
 	if d.err == nil {
 		e.failures = 0
+		e.session, e.heard, e.heardAt = d.session, 0, time.Now()
 	} else {
 		wait = backoff(e.failures)
 		e.failures++
 		e.retryAt = time.Now().Add(wait)
+		if e.alive() {
+			d.session, d.err = old, nil // silent or not, it is what there is
+		}
 	}
-	late := d.session != nil && p.stopped.Err() != nil
+	failed := e.err
 	p.mu.Unlock()
-	if late {
-		d.session.Close(CodeShutdown, shuttingDown)
+	if old != nil && old != d.session {
+		old.Close(CodeReplaced, "it was silent, and another way was found")
 	}
-	if d.err != nil && p.cfg.Emit != nil && p.stopped.Err() == nil {
-		p.cfg.Emit(DialFailed{Peer: k.peer, ALPN: k.alpn, Err: d.err, Retry: wait})
+	if failed != nil && p.stopped.Err() == nil {
+		p.emit(DialFailed{Peer: k.peer, ALPN: k.alpn, Err: failed, Retry: wait})
 	}
 	close(d.done)
+}
+
+func (p *Pool) emit(e Event) {
+	if p.cfg.Emit != nil {
+		p.cfg.Emit(e)
+	}
 }
 
 // backoff doubles from backoffMin to backoffMax, give or take a fifth, so that a hundred routers do not dial a restarted
@@ -175,7 +199,7 @@ func (p *Pool) forget() {
 		return
 	}
 	for k, e := range p.entries {
-		if e.dial == nil && (e.session == nil || e.session.Err() != nil) {
+		if e.dial == nil && !e.alive() {
 			delete(p.entries, k)
 		}
 	}

@@ -134,8 +134,11 @@ func TestPoolMovesToAnotherAddress(t *testing.T) {
 		began := time.Now()
 		for s.say(p, 2, "by the second") != nil {
 		}
-		if took := time.Since(began); took > idleTimeout+keepAlive {
+		if took := time.Since(began); took > silence+2*watchPeriod+addressHead+4*rtt {
 			s.Errorf("took %v", took)
+		}
+		if n := count[Silent](s.events); n != 1 {
+			s.Errorf("told %d times of the silence", n)
 		}
 		s.cutOff(b.addr, false)
 	})
@@ -250,4 +253,32 @@ func TestPoolForgets(t *testing.T) {
 		t.Errorf("%d entries", n)
 	}
 	p.Close()
+}
+
+// An idle session that lives is not dialled anew, and one that is silent everywhere is kept until it ends: it may recover.
+func TestPoolKeepsWhatItHas(t *testing.T) {
+	inSim(t, func(s *sim) {
+		a, b := s.start(1), s.start(2)
+		p := s.pool(a, map[topo.RouterID][]netip.AddrPort{2: {b.addr}})
+		if err := s.say(p, 2, "hello"); err != nil {
+			s.Fatal(err)
+		}
+		<-time.After(time.Hour)
+		if n := count[Silent](s.events); n != 0 {
+			s.Errorf("an idle session was taken for silent %d times", n)
+		}
+		s.cutOff(b.addr, true)
+		<-time.After(silence + 3*time.Second)
+		s.cutOff(b.addr, false)
+		<-time.After(addressTime)
+		if n := count[Silent](s.events); n == 0 {
+			s.Error("silence was not noticed")
+		}
+		if err := s.say(p, 2, "again"); err != nil {
+			s.Error(err)
+		}
+		if n := len(b.Sessions()); n != 1 {
+			s.Errorf("%d sessions", n)
+		}
+	})
 }

@@ -4,6 +4,7 @@ package keystest
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -26,11 +27,11 @@ type Cluster struct {
 	members     map[topo.RouterID]keys.Member
 }
 
-// New makes a cluster whose root begins at now. Keys are the same for the same name in every run. It panics on error,
+// New makes a cluster whose root begins at now. Keys are the same for the same name and moment, so in
+// fake time they are in every run. It panics on error,
 // which only a bad name causes.
 func New(name string, now time.Time) *Cluster {
-	var seed [32]byte
-	copy(seed[:], name)
+	seed := sha256.Sum256([]byte(name + now.UTC().String()))
 	c := &Cluster{Name: name, rand: rand.NewChaCha8(seed), incarnation: 1, members: make(map[topo.RouterID]keys.Member)}
 	var err error
 	if c.Root, err = keys.NewRoot(name, now, c.rand); err != nil {
