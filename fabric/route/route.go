@@ -13,6 +13,8 @@
 // the primary next hop E (inequality 3, dist(N, D) < dist(N, E) + dist(E, D)) is preferred, since a
 // dead router looks like a dead link from outside.
 //
+// Costs may differ by direction, so distances are directed throughout.
+//
 // Compute is a pure function and computes everything anew: at 100 routers it takes a few milliseconds,
 // and there is no state that could drift.
 package route
@@ -69,49 +71,12 @@ type Hop struct {
 type Result struct {
 	Self     topo.RouterID
 	Hops     map[topo.RouterID]Hop            // every router that can be reached, without Self
-	Prefixes map[topo.SegPrefix]topo.RouterID // best egress; Self when it announces the prefix
+	Prefixes map[topo.SegPrefix]topo.RouterID // best egress that can be reached; Self when it announces the prefix
+
+	in    Input // without the links
+	graph *graph
+	self  int
+	own   tree
+	toll  uint64 // what every way from Self pays for Self's draining; not worth telling anybody
+	via   []tree // by neighbour: its own ways; empty for the other routers
 }
-
-// Compute finds the ways from in.Self.
-func Compute(in Input) *Result { return &Result{Self: in.Self} }
-
-// Alternative is one neighbour considered as next hop toward a router.
-type Alternative struct {
-	Next    topo.RouterID
-	Path    []topo.RouterID // nil when Next does not reach the router
-	Cost    uint64          // microseconds
-	MTU     int
-	Verdict Verdict
-	Why     string // one sentence for people
-}
-
-// Verdict is what became of an Alternative.
-type Verdict uint8
-
-// The verdicts, best first.
-const (
-	Best Verdict = iota
-	Backup
-	LoopFree  // could be the backup; another is better
-	WouldLoop // its own way comes back through us
-	Unusable  // the link to it does not count, or it does not reach the router
-)
-
-// Explanation is why packets to a router go the way they go.
-type Explanation struct {
-	To           topo.RouterID
-	Reachable    bool
-	Hop          Hop
-	Steps        []Step // the links of Hop.Path
-	Alternatives []Alternative
-}
-
-// Step is one link of the chosen path, with what its cost is made of.
-type Step struct {
-	Link Link
-	Cost uint64
-}
-
-// Explain says why packets to a router go the way they go: the chosen path link by link, and every other
-// neighbour with the reason that it was not chosen.
-func (r *Result) Explain(to topo.RouterID) Explanation { return Explanation{To: to} }
