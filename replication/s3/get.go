@@ -1,0 +1,185 @@
+package s3
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/galleon-net/galleon/replication/object"
+)
+
+// overrides are the query parameters of GET that set headers of the answer.
+var overrides = map[string]string{
+	"response-cache-control": "Cache-Control", "response-content-disposition": "Content-Disposition",
+	"response-content-encoding": "Content-Encoding", "response-content-language": "Content-Language",
+	"response-content-type": "Content-Type", "response-expires": "Expires",
+}
+
+func (c *call) getObject() error  { return c.readObject(true) }
+func (c *call) headObject() error { return c.readObject(false) }
+
+// version finds the version that the request names; a delete marker is the error that S3 makes of it.
+func (c *call) version() (object.Version, error) {
+	id, err := c.versionOf()
+	if err != nil {
+		return object.Version{}, err
+	}
+	v, err := c.h.cfg.Backend.GetVersion(c.ctx, c.bucket, c.key, id)
+	if err != nil || !v.DeleteMarker {
+		return v, err
+	}
+	h := c.w.Header()
+	h["x-amz-delete-marker"] = []string{"true"}
+	h["x-amz-version-id"] = []string{FormatVersionID(v.ID)}
+	if id == (object.VersionID{}) {
+		return v, ErrNoSuchKey
+	}
+	h.Set("Allow", http.MethodDelete)
+	h.Set("Last-Modified", v.Modified.UTC().Format(http.TimeFormat))
+	return v, apiErr("MethodNotAllowed", "the version is a delete marker: it can only be deleted")
+}
+
+func (c *call) readObject(withBody bool) error {
+	b, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket)
+	if err != nil {
+		return err
+	}
+	v, err := c.version()
+	if err != nil {
+		return err
+	}
+	c.showVersion(b, v.ID)
+	switch conditionsOf(c.header).judge(v) {
+	case http.StatusPreconditionFailed:
+		return ErrPrecondition
+	case http.StatusNotModified:
+		c.show(v)
+		c.w.Header().Del("Content-Type")
+		c.empty(http.StatusNotModified)
+		return nil
+	}
+	status, rng, err := c.rangeOf(v)
+	if err != nil {
+		return err
+	}
+	c.show(v)
+	for _, p := range c.query {
+		if n := overrides[p.Name]; n != "" {
+			c.w.Header().Set(n, p.Value)
+		}
+	}
+	if strings.EqualFold(c.header.Get("X-Amz-Checksum-Mode"), "ENABLED") && rng.n == v.Size {
+		c.checksumHeaders(v.Checksums)
+	}
+	c.w.Header().Set("Content-Length", strconv.FormatInt(rng.n, 10))
+	if !withBody {
+		c.w.WriteHeader(status)
+		return nil
+	}
+	return c.send(v, status, rng)
+}
+
+// rangeOf gives the bytes that the request asks for: all, a range, or a part by its number.
+func (c *call) rangeOf(v object.Version) (status int, r byteRange, err error) {
+	whole := byteRange{0, v.Size}
+	header := c.header.Get("Range")
+	if ifRange := c.header.Get("If-Range"); ifRange != "" && header != "" {
+		if t, ok := httpDate(ifRange); ok && v.Modified.Unix() > t.Unix() || !ok && unquote(ifRange) != v.ETag {
+			header = ""
+		}
+	}
+	part, byPart := c.query.Get("partNumber")
+	if byPart && header != "" {
+		return 0, r, apiErr("InvalidRequest", "a request may have a Range or a partNumber, not both")
+	}
+	ok, satisfiable := byPart, true
+	if byPart {
+		if r, err = c.partOf(v, part); err != nil {
+			return 0, r, err
+		}
+	} else if header != "" {
+		r, ok, satisfiable = parseRange(header, v.Size)
+	}
+	switch {
+	case !satisfiable:
+		c.w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", v.Size))
+		return 0, r, apiErr("InvalidRange", "the range %.80q begins behind the object's %d bytes", header, v.Size)
+	case !ok || r.n == 0:
+		return http.StatusOK, whole, nil
+	}
+	c.w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", r.off, r.off+r.n-1, v.Size))
+	return http.StatusPartialContent, r, nil
+}
+
+// partOf gives the range of a part of a multipart object; any other object is its own part 1.
+func (c *call) partOf(v object.Version, number string) (byteRange, error) {
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 || n > maxParts {
+		return byteRange{}, apiErr("InvalidArgument", "partNumber must be from 1 to %d", maxParts)
+	}
+	if len(v.PartSizes) == 0 {
+		if n > 1 {
+			return byteRange{}, apiErr("InvalidPartNumber", "the object has 1 part")
+		}
+		return byteRange{0, v.Size}, nil
+	}
+	if n > len(v.PartSizes) {
+		return byteRange{}, apiErr("InvalidPartNumber", "the object has %d parts", len(v.PartSizes))
+	}
+	c.w.Header()["x-amz-mp-parts-count"] = []string{strconv.Itoa(len(v.PartSizes))}
+	var off int64
+	for _, s := range v.PartSizes[:n-1] {
+		off += s
+	}
+	return byteRange{off, v.PartSizes[n-1]}, nil
+}
+
+// send writes a range of an object's bytes.
+func (c *call) send(v object.Version, status int, r byteRange) error {
+	if r.n == 0 {
+		c.w.WriteHeader(status)
+		return nil
+	}
+	src, err := c.h.cfg.Backend.OpenObject(c.ctx, v)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	in, err := section(src, r)
+	if err != nil {
+		return err
+	}
+	// The first bytes are read before the status is sent, so that what cannot be read is an error and
+	// not a broken connection.
+	buf := make([]byte, min(copyBuffer, r.n))
+	n, err := io.ReadFull(in, buf)
+	if err != nil {
+		return fmt.Errorf("read %s/%s: %w", v.Bucket, v.Key, err)
+	}
+	c.w.WriteHeader(status)
+	for sent := int64(0); ; {
+		if _, err := c.w.Write(buf[:n]); err != nil {
+			return &apiError{Code: "RequestTimeout", Message: "the client stopped reading", cause: err}
+		}
+		if sent += int64(n); sent == r.n {
+			return nil
+		}
+		if n, err = in.Read(buf[:min(int64(len(buf)), r.n-sent)]); err != nil && !(err == io.EOF && n > 0) {
+			return fmt.Errorf("read %s/%s at %d: %w", v.Bucket, v.Key, r.off+sent, err)
+		}
+	}
+}
+
+// section gives a reader of a range, by seeking where the object can.
+func section(src ObjectReader, r byteRange) (io.Reader, error) {
+	s, ok := src.(io.ReadSeeker)
+	if !ok {
+		return io.NewSectionReader(src, r.off, r.n), nil
+	}
+	if _, err := s.Seek(r.off, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return io.LimitReader(s, r.n), nil
+}

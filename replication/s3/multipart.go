@@ -1,0 +1,203 @@
+package s3
+
+import (
+	"encoding/xml"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/galleon-net/galleon/replication/object"
+)
+
+func (c *call) createUpload() error {
+	if _, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket); err != nil {
+		return err
+	}
+	u := Upload{Object: object.Version{Bucket: c.bucket, Key: c.key}}
+	if err := c.describe(&u.Object); err != nil {
+		return err
+	}
+	if err := c.chooseChecksum(&u); err != nil {
+		return err
+	}
+	u, err := c.h.cfg.Backend.CreateUpload(c.ctx, u)
+	if err != nil {
+		return err
+	}
+	if u.Algorithm != "" {
+		c.w.Header()["x-amz-checksum-algorithm"] = []string{u.Algorithm}
+		c.w.Header()["x-amz-checksum-type"] = []string{u.Type}
+	}
+	return c.writeXML(http.StatusOK, struct {
+		XMLName  xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ InitiateMultipartUploadResult"`
+		Bucket   string
+		Key      string
+		UploadID string `xml:"UploadId"`
+	}{Bucket: c.bucket, Key: c.key, UploadID: u.ID})
+}
+
+// chooseChecksum reads the algorithm and type that an upload is opened with.
+func (c *call) chooseChecksum(u *Upload) error {
+	name, kind := c.header.Get("X-Amz-Checksum-Algorithm"), strings.ToUpper(c.header.Get("X-Amz-Checksum-Type"))
+	if name == "" {
+		if kind != "" {
+			return apiErr("InvalidRequest", "x-amz-checksum-type needs x-amz-checksum-algorithm")
+		}
+		return nil
+	}
+	a := findAlgorithm(name)
+	if a == nil {
+		return apiErr("InvalidRequest", "x-amz-checksum-algorithm %.40q is not known", name)
+	}
+	switch {
+	case kind == "" && a.composite:
+		kind = composite
+	case kind == "":
+		kind = fullObject
+	case kind == composite && !a.composite, kind == fullObject && a.poly == 0:
+		return apiErr("InvalidRequest", "the checksum type %s is not possible with %s", kind, a.name)
+	case kind != composite && kind != fullObject:
+		return apiErr("InvalidRequest", "x-amz-checksum-type must be %s or %s", composite, fullObject)
+	}
+	u.Algorithm, u.Type = a.name, kind
+	return nil
+}
+
+// algorithm gives the algorithm of an upload's parts, and whether parts may not have another.
+func (u Upload) algorithm() (*checksumAlgorithm, bool) {
+	if u.Algorithm == "" {
+		return defaultAlgorithm, false
+	}
+	return findAlgorithm(u.Algorithm), true
+}
+
+// partOfUpload reads partNumber and uploadId and finds the upload.
+func (c *call) partOfUpload() (PartInput, Upload, error) {
+	number, _ := c.query.Get("partNumber")
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 || n > maxParts {
+		return PartInput{}, Upload{}, apiErr("InvalidArgument", "partNumber must be from 1 to %d", maxParts)
+	}
+	u, err := c.upload()
+	return PartInput{Bucket: c.bucket, Key: c.key, UploadID: u.ID, Number: n}, u, err
+}
+
+func (c *call) upload() (Upload, error) {
+	id, _ := c.query.Get("uploadId")
+	if _, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket); err != nil {
+		return Upload{}, err
+	}
+	return c.h.cfg.Backend.GetUpload(c.ctx, c.bucket, c.key, id)
+}
+
+func (c *call) putOrCopyPart() error {
+	in, u, err := c.partOfUpload()
+	if err != nil {
+		return err
+	}
+	if err := c.refuseUnsupported(); err != nil {
+		return err
+	}
+	if _, ok := c.header["X-Amz-Copy-Source"]; ok {
+		return c.copyPart(in, u)
+	}
+	if in.Size, err = c.size(); err != nil {
+		return err
+	}
+	body, err := c.body(u.algorithm())
+	if err != nil {
+		return err
+	}
+	in.Body = body
+	p, err := c.h.cfg.Backend.PutPart(c.ctx, in)
+	if err != nil {
+		return body.failed(err)
+	}
+	c.w.Header()["ETag"] = []string{quote(p.ETag)}
+	c.checksumHeaders(body.Checksums())
+	c.w.Header()["x-amz-checksum-type"] = nil
+	c.empty(http.StatusOK)
+	return nil
+}
+
+// copyPart makes a part of a range of an object that is here already. The store finds its chunks again.
+func (c *call) copyPart(in PartInput, u Upload) error {
+	src, err := c.source()
+	if err != nil {
+		return err
+	}
+	r := byteRange{0, src.Size}
+	if h := c.header.Get("X-Amz-Copy-Source-Range"); h != "" {
+		var ok, satisfiable bool
+		r, ok, satisfiable = parseRange(h, src.Size)
+		if !ok || !satisfiable || strings.HasPrefix(h, "bytes=-") || strings.HasSuffix(h, "-") {
+			return apiErr("InvalidArgument", "x-amz-copy-source-range %.80q must be bytes=first-last within the source's %d bytes", h, src.Size)
+		}
+	}
+	if r.n > c.h.cfg.Limits.MaxPut {
+		return apiErr("InvalidRequest", "the range has %d bytes and a part has at most %d", r.n, c.h.cfg.Limits.MaxPut)
+	}
+	alg, _ := u.algorithm()
+	body := &checkedBody{src: strings.NewReader(""), alg: alg, sum: alg.new()}
+	if r.n > 0 {
+		f, err := c.h.cfg.Backend.OpenObject(c.ctx, src)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in, err := section(f, r)
+		if err != nil {
+			return err
+		}
+		body.src = &exactly{r: in, left: r.n}
+	}
+	in.Body, in.Size = body, r.n
+	p, err := c.h.cfg.Backend.PutPart(c.ctx, in)
+	if err != nil {
+		return body.failed(err)
+	}
+	doc := copyResult("CopyPartResult", p.Modified, p.ETag, body.Checksums())
+	doc.ChecksumType = ""
+	return c.writeXML(http.StatusOK, doc)
+}
+
+// exactly refuses to end early.
+type exactly struct {
+	r    io.Reader
+	left int64
+}
+
+func (e *exactly) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	e.left -= int64(n)
+	if err == io.EOF && e.left > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func (c *call) abortUpload() error {
+	u, err := c.upload()
+	if err != nil {
+		return err
+	}
+	if err := c.h.cfg.Backend.AbortUpload(c.ctx, c.bucket, c.key, u.ID); err != nil {
+		return err
+	}
+	c.empty(http.StatusNoContent)
+	return nil
+}
+
+func copyResult(name string, modified time.Time, etag string, sums map[string]string) copyResultXML {
+	doc := copyResultXML{
+		XMLName: xml.Name{Local: name}, Xmlns: xmlns, LastModified: timeXML(modified), ETag: quote(etag),
+		ChecksumCRC32: sums["CRC32"], ChecksumCRC32C: sums["CRC32C"], ChecksumCRC64NVME: sums["CRC64NVME"],
+		ChecksumSHA1: sums["SHA1"], ChecksumSHA256: sums["SHA256"],
+	}
+	for _, v := range sums {
+		doc.ChecksumType = checksumType(v)
+	}
+	return doc
+}
