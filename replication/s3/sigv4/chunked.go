@@ -118,13 +118,16 @@ func (c *chunkReader) finish() error {
 	if err := c.readTrailer(); err != nil {
 		return err
 	}
-	if _, err := c.r.ReadByte(); err != io.EOF {
-		if err != nil {
-			return unexpected(err)
-		}
+	// Some clients send one blank line more.
+	var rest [3]byte
+	n, err := io.ReadFull(c.r, rest[:])
+	switch {
+	case err == io.EOF, err == io.ErrUnexpectedEOF && string(rest[:n]) == "\r\n":
+		return io.EOF
+	case err == nil || err == io.ErrUnexpectedEOF && n > 0:
 		return refuse("IncompleteBody", "there are bytes behind the last chunk")
 	}
-	return io.EOF
+	return err
 }
 
 func (c *chunkReader) endChunk() error {
