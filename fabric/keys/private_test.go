@@ -150,7 +150,7 @@ func TestParsePrivateRefuses(t *testing.T) {
 
 func TestDeriveIsByKeyAndLabel(t *testing.T) {
 	a, b := testKey(t, 1), testKey(t, 2)
-	if a.Derive("x") != a.Derive("x") {
+	if first, second := a.Derive("x"), a.Derive("x"); first != second {
 		t.Error("not the same twice")
 	}
 	if a.Derive("x") == a.Derive("y") || a.Derive("x") == b.Derive("x") {

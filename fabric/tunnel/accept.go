@@ -19,7 +19,8 @@ const welcomeByte = 'G'
 // certificate, open: it is refused.
 func (e *Endpoint) serverTLS() *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13,
+		MinVersion:             tls.VersionTLS13,
+		SessionTicketsDisabled: true,
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			cred, err := e.cfg.Credential()
 			if err != nil {

@@ -2,6 +2,8 @@ package tunnel
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 
@@ -38,6 +40,30 @@ type Config struct {
 	MaxSessions int
 	// Emit receives events, from several goroutines; it must not block. Nil drops them.
 	Emit func(Event)
+}
+
+// check refuses a config, its defaults filled in, that could not work.
+func (c *Config) check() error {
+	if c.Conn == nil || c.Credential == nil {
+		return errors.New("Conn and Credential must be set")
+	}
+	if c.ReceiveBudget < 4*initialSessionWindow {
+		return fmt.Errorf("ReceiveBudget is %d bytes, want at least %d", c.ReceiveBudget, 4*initialSessionWindow)
+	}
+	if c.MaxSessions < 1 {
+		return fmt.Errorf("MaxSessions is %d, want at least 1", c.MaxSessions)
+	}
+	for alpn, l := range c.Limits {
+		if l.Streams < 1 || l.StreamWindow < initialStreamWindow || l.SessionWindow < initialSessionWindow {
+			return fmt.Errorf("limits of %s are %+v, want at least 1 stream and windows of %d and %d bytes", alpn, l, initialStreamWindow, initialSessionWindow)
+		}
+	}
+	for alpn, h := range c.Handlers {
+		if h == nil || alpn == ALPNJoin {
+			return fmt.Errorf("Handlers[%q]: want a handler, and joining is for Join", alpn)
+		}
+	}
+	return nil
 }
 
 // Handler serves one session that a peer dialled. The session is closed when it returns. ctx ends with the session

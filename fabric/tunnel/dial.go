@@ -18,6 +18,10 @@ import (
 // Dial opens a session to a router at an address, and returns it when both ends have accepted each other. Whoever else
 // answers is refused. It gives up when ctx ends, or after 3 seconds of silence.
 func (e *Endpoint) Dial(ctx context.Context, peer topo.RouterID, addr netip.AddrPort, alpn string) (*Session, error) {
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	if !addr.IsValid() || addr.Port() == 0 {
+		return nil, dialError(peer, addr, alpn, errors.New("that is no address with a port"))
+	}
 	s, err := e.dial(ctx, peer, addr, alpn)
 	if err != nil {
 		return nil, dialError(peer, addr, alpn, err)

@@ -2,7 +2,6 @@ package tunnel
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -31,25 +30,23 @@ type Endpoint struct {
 	stopped context.Context
 	wg      sync.WaitGroup // sessions' ends, handlers, joins
 
+	shutOnce sync.Once
 	mu       sync.Mutex
-	closed   bool
+	closed   bool // nothing is added to wg or sessions any more
 	sessions map[*Session]struct{}
 	joins    chan struct{} // a slot for every join under way
 }
 
 // Listen starts an endpoint on cfg.Conn. Peers are answered from now on, and served once Run runs.
 func Listen(cfg Config) (*Endpoint, error) {
-	if cfg.Conn == nil || cfg.Credential == nil {
-		return nil, errors.New("listen: Conn and Credential must be set")
-	}
 	if cfg.ReceiveBudget == 0 {
 		cfg.ReceiveBudget = DefaultReceiveBudget
 	}
 	if cfg.MaxSessions == 0 {
 		cfg.MaxSessions = DefaultMaxSessions
 	}
-	if cfg.ReceiveBudget < 4*initialSessionWindow {
-		return nil, fmt.Errorf("listen: ReceiveBudget of %d bytes, want at least %d", cfg.ReceiveBudget, 4*initialSessionWindow)
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
 	}
 	e := &Endpoint{cfg: cfg, sessions: make(map[*Session]struct{}), joins: make(chan struct{}, maxJoins)}
 	e.stopped, e.stop = context.WithCancel(context.Background())
@@ -100,7 +97,7 @@ func (e *Endpoint) Run(ctx context.Context) error {
 	defer unlink()
 	tick := time.NewTicker(recheckPeriod)
 	defer tick.Stop()
-	e.wg.Go(func() {
+	e.spawn(func() {
 		for {
 			select {
 			case <-tick.C:
@@ -135,17 +132,21 @@ func (e *Endpoint) Close() error {
 
 const shuttingDown = "shutting down"
 
-// shut closes the sessions and waits for what belongs to them.
+// shut closes the sessions and waits for what belongs to them. Whoever comes second waits for the first.
 func (e *Endpoint) shut() {
-	e.mu.Lock()
-	e.closed = true
-	e.mu.Unlock()
-	e.stop()
-	for _, s := range e.Sessions() {
-		e.wg.Go(func() { s.Close(CodeShutdown, shuttingDown) })
-	}
-	_ = e.listener.Close() // also ends handshakes under way
-	e.wg.Wait()
+	e.shutOnce.Do(func() {
+		e.mu.Lock()
+		e.closed = true
+		e.mu.Unlock()
+		e.stop()
+		var closing sync.WaitGroup
+		for _, s := range e.Sessions() {
+			closing.Go(func() { s.Close(CodeShutdown, shuttingDown) })
+		}
+		_ = e.listener.Close() // also ends handshakes under way
+		closing.Wait()
+		e.wg.Wait()
+	})
 }
 
 // LocalAddr is the address of the socket.

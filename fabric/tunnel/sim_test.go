@@ -98,8 +98,6 @@ type node struct {
 	id   topo.RouterID
 	addr netip.AddrPort
 	cred *keys.Credential
-	conn *simnet.SimConn
-	link *simnet.SimulatedLink
 	end  func()
 }
 
@@ -129,7 +127,6 @@ func (s *sim) startAs(id topo.RouterID, cred *keys.Credential, change ...func(*C
 	s.Helper()
 	n := &node{id: id, addr: simAddr(id), cred: cred}
 	c, unplug := s.conn(n.addr)
-	n.conn = c
 	cfg := Config{
 		Name: "test", Conn: c, Key: cred.Key, Verify: s.cluster.Verify, Emit: s.events.emit,
 		Credential: func() (*keys.Credential, error) { return n.cred, nil },
