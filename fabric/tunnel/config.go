@@ -45,7 +45,7 @@ type Config struct {
 // check refuses a config, its defaults filled in, that could not work.
 func (c *Config) check() error {
 	if c.Conn == nil || c.Credential == nil {
-		return errors.New("Conn and Credential must be set")
+		return errors.New("both Conn and Credential must be set")
 	}
 	if c.ReceiveBudget < 4*initialSessionWindow {
 		return fmt.Errorf("ReceiveBudget is %d bytes, want at least %d", c.ReceiveBudget, 4*initialSessionWindow)
@@ -60,7 +60,7 @@ func (c *Config) check() error {
 	}
 	for alpn, h := range c.Handlers {
 		if h == nil || alpn == ALPNJoin {
-			return fmt.Errorf("Handlers[%q]: want a handler, and joining is for Join", alpn)
+			return fmt.Errorf("handlers[%q]: want a handler, and joining is for Join", alpn)
 		}
 	}
 	return nil
