@@ -42,6 +42,7 @@ type forwarder struct {
 	// What the loop is told. None of these blocks: what a busy loop misses comes again.
 	probes    chan heardProbe
 	confirmed func(peer topo.RouterID, epoch uint16)
+	stranded  func(peer topo.RouterID) // it seals with keys that we do not have
 	spoofed   func(peer topo.RouterID, src netip.Addr, packets uint64)
 	tooBig    func(addr netip.AddrPort, octets int)
 }

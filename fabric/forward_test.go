@@ -24,7 +24,7 @@ func (w *wires) ReadBatch([]underlay.Packet) (int, error) { panic("not read in t
 func (w *wires) WriteBatch(p []underlay.Packet) error     { w.sent = append(w.sent, p...); return nil }
 func (w *wires) InjectQUIC(b []byte, _ netip.AddrPort)    { w.injected = append(w.injected, b) }
 
-// bench is a line of routers r1 - r2 - r3 without loops, sessions or probes: only their data paths.
+// lineup is a line of routers r1 - r2 - r3 without loops, sessions or probes: only their data paths.
 // r1 and r3 also have each other's keys, and no link.
 type lineup struct {
 	f     [4]*forwarder // by router
@@ -48,6 +48,7 @@ func newLineup(t testing.TB) *lineup {
 		l.wires[self] = &wires{}
 		f := &forwarder{socket: l.wires[self], probes: make(chan heardProbe, 1)}
 		f.confirmed = func(topo.RouterID, uint16) {}
+		f.stranded = func(topo.RouterID) {}
 		f.spoofed = func(topo.RouterID, netip.Addr, uint64) {}
 		f.tooBig = func(netip.AddrPort, int) {}
 		l.f[self] = f

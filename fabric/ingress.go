@@ -13,13 +13,16 @@ import (
 	"github.com/galleon-net/galleon/fabric/wire"
 )
 
+// jumbo is the largest packet that a device with a wrong MTU is expected to give, octets.
+const jumbo = 9216
+
 // ingress carries packets from the TUN to the socket until the device is closed. All its memory is
 // allocated here, once.
 func (f *forwarder) ingress(ctx context.Context, mtu int) error {
 	bufs, sizes := make([][]byte, batch), make([]int, batch)
 	sealed := make([][]byte, batch)
 	for i := range bufs {
-		bufs[i] = make([]byte, mtu)
+		bufs[i] = make([]byte, max(mtu, jumbo)) // so that what is too big is read whole, and answered
 		sealed[i] = make([]byte, 0, mtu+wire.Overhead)
 	}
 	out := make([]underlay.Packet, 0, batch)

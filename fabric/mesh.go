@@ -117,9 +117,16 @@ func New(env Env) *Mesh {
 				}
 			})
 		},
-		tooBig: m.tooBig,
+		stranded: func(id topo.RouterID) {
+			m.tell(func(time.Time) {
+				if p := m.peers[id]; p != nil {
+					p.pair.hurry()
+				}
+			})
+		},
+		spoofed: m.spoofed,
+		tooBig:  m.tooBig,
 	}
-	m.fwd.spoofed = m.spoofed
 	return m
 }
 

@@ -93,20 +93,13 @@ func TestACutIsPassedByARelay(t *testing.T) {
 		w.heal(1, 3)
 		back := w.until("direct again", 10*time.Second, func() bool { return w.reaches(1, 3) == "direct" && w.reaches(3, 1) == "direct" })
 		time.Sleep(time.Second)
-		w.settleFlow()
 		_, lost, gap = f.result()
 		t.Logf("direct again after %v; %d lost; longest silence %v", back, lost, gap)
-		if lost > inFlight(w, 1, 3) {
+		if lost > 0 {
 			t.Errorf("%d packets lost while healing, want none", lost)
 		}
 	})
 }
-
-// settleFlow lets nothing change for as long as packets are under way. inFlight is what a flow that is
-// stopped has still out there.
-func (w *world) settleFlow() { time.Sleep(time.Second) }
-
-func inFlight(w *world, a, b topo.RouterID) int { return int(100*time.Millisecond/flowEvery) + 1 }
 
 // In one direction only: the sender learns it from the echoes that stop, half a round trip later.
 func TestAOneWayCutIsPassedToo(t *testing.T) {
@@ -150,7 +143,7 @@ func TestALongCutOutlivesTheSession(t *testing.T) {
 			return len(p.Sessions) == 1 && p.Sessions[0].Kind == "direct"
 		})
 		sent, lost, gap := f.result()
-		if lost > 2 {
+		if lost > 0 {
 			t.Errorf("%d of %d packets lost, longest silence %v", lost, sent, gap)
 		}
 	})
@@ -231,7 +224,6 @@ func TestNewKeysWithoutLoss(t *testing.T) {
 		w.untilMeshed(1, 2)
 		f := w.flow(1, 2)
 		time.Sleep(62 * time.Second)
-		w.routers[1].dev.SetMTU(DefaultMTU)
 		n := saw(w.routers[1], func(e SessionUp) bool { return e.Dialed })
 		if n < 11 || n > 14 {
 			t.Errorf("%d sessions in a minute of keys that last 5s", n)
@@ -240,7 +232,7 @@ func TestNewKeysWithoutLoss(t *testing.T) {
 			t.Errorf("%d sessions at the end", n)
 		}
 		sent, lost, gap := f.result()
-		if lost > inFlight(w, 1, 2) || gap > 2*flowEvery {
+		if lost > 0 || gap > 2*flowEvery {
 			t.Errorf("%d of %d lost, longest silence %v", lost, sent, gap)
 		}
 		for id, r := range w.routers {
@@ -377,7 +369,7 @@ func TestStrangersAreNotRelayed(t *testing.T) {
 		w.cut(1, 3)
 		w.until("relayed", time.Second, func() bool { return w.reaches(1, 3) == "relayed" })
 		var captured []byte
-		w.net.Tap(capture(&captured, addrOf(1), addrOf(2), 400))
+		w.net.Tap(capture(&captured, 1, 2, 3))
 		w.passes(1, 3)
 		w.net.Tap(nil)
 		if captured == nil {

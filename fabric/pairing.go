@@ -51,6 +51,7 @@ type pairing struct {
 	dials      [kinds]dialing
 	lacking    [kinds]time.Time // since when this kind has been wanted and missing; zero when not
 	epoch      uint16           // the greatest that either end has named
+	hurried    bool             // the peer seals with keys that we do not have: it believes in a session that is gone
 }
 
 // holding is a session that is ready.
@@ -90,7 +91,7 @@ func (p *pairing) wants(k kind, now time.Time, c conditions) bool {
 	}
 	patience := higherWaits
 	switch {
-	case mine:
+	case mine, p.hurried && p.held[k] == nil:
 		patience = 0
 	case p.held[k] != nil && !c.linkDown:
 		patience = rekeyWaits
@@ -186,7 +187,15 @@ func (p *pairing) admit(k kind, dialed bool, life uint64, now time.Time, c condi
 }
 
 // ready notes that a session is the one of its kind now.
-func (p *pairing) ready(k kind, h holding) { p.held[k] = &h }
+func (p *pairing) ready(k kind, h holding) {
+	p.held[k] = &h
+	p.hurried = false
+}
+
+// hurry hears of packets of the peer under an epoch that we do not have, as when this process restarted
+// and the peer has not noticed. The higher router then need not wait for the lower's dial, which will not
+// come before the peer notices.
+func (p *pairing) hurry() { p.hurried = true }
 
 // ended notes that the session that made epoch is over, if it still was the one of its kind.
 func (p *pairing) ended(k kind, epoch uint16) bool {

@@ -22,6 +22,7 @@ func TestWhoDialsAndWhen(t *testing.T) {
 	}{
 		{name: "lower at once", self: pairing{self: 1, peer: 2}, cond: up, want: 0},
 		{name: "higher later", self: pairing{self: 2, peer: 1}, cond: up, want: higherWaits},
+		{name: "higher, hurried", self: pairing{self: 2, peer: 1, hurried: true}, cond: up, want: 0},
 		{name: "no endpoint", self: pairing{self: 1, peer: 2}, want: -1},
 		{name: "has one", self: pairing{self: 1, peer: 2, held: [kinds]*holding{{}, nil}}, cond: up, want: -1},
 		{name: "link down", self: pairing{self: 1, peer: 2, held: [kinds]*holding{{}, nil}},

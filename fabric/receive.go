@@ -91,6 +91,9 @@ func (f *forwarder) open(v *view, now time.Time, source *face, h wire.Header, p 
 	opener, ok := source.ring.OpenerFor(h.Epoch, h.Lane)
 	if !ok {
 		f.drop(dropNoKey)
+		if source.stranded.CompareAndSwap(false, true) {
+			f.stranded(source.id)
+		}
 		return
 	}
 	payload, err := opener.Open(pkt[wire.HeaderLen:wire.HeaderLen], pkt)

@@ -61,6 +61,7 @@ func (m *Mesh) tend(now time.Time) {
 	for _, id := range m.order {
 		if p := m.peers[id]; p != nil {
 			p.face.ring.Retire(now)
+			p.face.stranded.Store(false)
 			m.dialDue(now, p)
 		}
 	}
@@ -138,6 +139,9 @@ func (m *Mesh) adopt(ctx context.Context) {
 			p = &peer{pair: pairing{self: m.conf.Self, peer: id}, face: &face{id: id, ring: seal.NewKeyring(m.conf.Self, id)}}
 			p.ctx, p.cancel = context.WithCancel(ctx)
 			m.peers[id] = p
+		}
+		if !slices.Equal(p.Endpoints, r.Endpoints) {
+			p.pair.dials[direct].next, p.endpoint = time.Time{}, 0 // what failed was another address
 		}
 		p.Router = *r
 		p.face.sources.Store(sources(r))

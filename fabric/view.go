@@ -39,6 +39,10 @@ type face struct {
 	// that epoch that opens is one.
 	offered atomic.Uint32
 
+	// stranded says that the loop was told of packets without keys. The loop clears it, so that a flood
+	// of them costs one message for each round of its tending.
+	stranded atomic.Bool
+
 	out, in traffic // sealed for the peer, opened from it: end to end
 	link    struct{ out, in traffic }
 	spoofed atomic.Uint64

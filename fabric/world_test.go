@@ -284,32 +284,29 @@ func (w *world) passes(a, b topo.RouterID) bool {
 	return ok
 }
 
-// flow sends a numbered packet from a to b every 10 ms until stop is called, which returns what b got.
+// flow sends a numbered packet from a to b every 10 ms until its result is asked for.
 type flow struct {
-	w    *world
-	a, b topo.RouterID
-	stop chan struct{}
-	wg   sync.WaitGroup
+	from, to chan struct{} // closed to stop the sender, then the receiver
+	wg       sync.WaitGroup
 
 	mu   sync.Mutex
 	sent uint32
-	got  map[uint32]time.Time
+	got  map[uint32]bool
 	last time.Time
 	gap  time.Duration // longest time between two arrivals
-	gaps time.Time     // when it ended
 }
 
 const flowEvery = 10 * time.Millisecond
 
 func (w *world) flow(a, b topo.RouterID) *flow {
-	f := &flow{w: w, a: a, b: b, stop: make(chan struct{}), got: map[uint32]time.Time{}}
+	f := &flow{from: make(chan struct{}), to: make(chan struct{}), got: map[uint32]bool{}}
 	from, to := w.routers[a].dev, w.routers[b].dev
 	f.wg.Go(func() {
 		tick := time.NewTicker(flowEvery)
 		defer tick.Stop()
 		for {
 			select {
-			case <-f.stop:
+			case <-f.from:
 				return
 			case <-tick.C:
 				pkt := packet(host4(a), host4(b), 200, "")
@@ -324,16 +321,16 @@ func (w *world) flow(a, b topo.RouterID) *flow {
 	f.wg.Go(func() {
 		for {
 			select {
-			case <-f.stop:
+			case <-f.to:
 				return
 			case p := <-to.Delivered():
 				f.mu.Lock()
 				now := time.Now()
-				if !f.last.IsZero() && now.Sub(f.last) > f.gap {
-					f.gap, f.gaps = now.Sub(f.last), now
+				if !f.last.IsZero() {
+					f.gap = max(f.gap, now.Sub(f.last))
 				}
 				f.last = now
-				f.got[binary.BigEndian.Uint32(p[28:])] = now
+				f.got[binary.BigEndian.Uint32(p[28:])] = true
 				f.mu.Unlock()
 			}
 		}
@@ -341,9 +338,12 @@ func (w *world) flow(a, b topo.RouterID) *flow {
 	return f
 }
 
-// result ends the flow and says how many packets are missing and how long the longest silence was.
+// result ends the flow and says how many packets are missing, when all that were under way had time to
+// arrive, and how long the longest silence was.
 func (f *flow) result() (sent, lost int, gap time.Duration) {
-	close(f.stop)
+	close(f.from)
+	time.Sleep(time.Second)
+	close(f.to)
 	f.wg.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -368,11 +368,11 @@ func cutPath(p *fabrictest.Path)    { p.Cut = true }
 func narrowPath(p *fabrictest.Path) { p.MTU = 1400 }
 func wholePath(p *fabrictest.Path)  { p.MTU = 0 }
 
-// capture keeps the last sealed datagram of at least size octets from one router to another.
-func capture(into *[]byte, from, to netip.AddrPort, size int) func(netip.AddrPort, netip.AddrPort, []byte) {
-	return func(f, t netip.AddrPort, b []byte) {
-		if f == from && t == to && len(b) >= size && wire.IsGalleon(b[0]) {
-			*into = append([]byte(nil), b...)
+// capture keeps the last sealed datagram that goes from a to b and is for dest.
+func capture(into *[]byte, a, b, dest topo.RouterID) func(from, to netip.AddrPort, data []byte) {
+	return func(from, to netip.AddrPort, data []byte) {
+		if h, err := wire.Parse(data); err == nil && from == addrOf(a) && to == addrOf(b) && h.Dest == dest && h.Type == wire.Data {
+			*into = append([]byte(nil), data...)
 		}
 	}
 }
