@@ -8,8 +8,9 @@ import (
 	"github.com/galleon-net/galleon/fabric/topo"
 )
 
-// Event is something that happened in the mesh. Events are emitted from the mesh's own goroutines: who
-// receives them must not block and must not call the Mesh.
+// Event is something that happened in the mesh, or in the tunnel below it (tunnel.Event, for what the mesh has
+// no event of its own for). Events come from several goroutines: who receives them must not block and must
+// not call the Mesh.
 type Event interface {
 	Name() string
 	slog.LogValuer
@@ -69,6 +70,13 @@ type RoutesChanged struct {
 	Prefixes  int // remote prefixes
 }
 
+// Rerouted is a router that is reached another way than before. The data path may have switched earlier, at
+// the LinkChanged that was the cause.
+type Rerouted struct {
+	To         topo.RouterID
+	From, Path []topo.RouterID // both ends included; empty is no way
+}
+
 // AnnouncementRefused is a prefix that a router announces without a grant. The rest of what the router
 // says stands: this router's catalog may only be behind.
 type AnnouncementRefused struct {
@@ -103,6 +111,7 @@ func (DialFailed) Name() string          { return "fabric.dial.failed" }
 func (LinkChanged) Name() string         { return "fabric.link.changed" }
 func (LinkMTU) Name() string             { return "fabric.link.mtu" }
 func (LinkMoved) Name() string           { return "fabric.link.moved" }
+func (Rerouted) Name() string            { return "fabric.rerouted" }
 func (RoutesChanged) Name() string       { return "fabric.routes.changed" }
 func (AnnouncementRefused) Name() string { return "fabric.announcement.refused" }
 func (RecordRefused) Name() string       { return "fabric.record.refused" }
@@ -139,6 +148,10 @@ func (e LinkMoved) LogValue() slog.Value {
 
 func (e RoutesChanged) LogValue() slog.Value {
 	return slog.GroupValue(slog.Int("reachable", e.Reachable), slog.Int("relayed", e.Relayed), slog.Int("prefixes", e.Prefixes))
+}
+
+func (e Rerouted) LogValue() slog.Value {
+	return slog.GroupValue(peerAttr(e.To), slog.Any("from", e.From), slog.Any("path", e.Path))
 }
 
 func (e AnnouncementRefused) LogValue() slog.Value {

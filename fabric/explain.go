@@ -62,7 +62,7 @@ func (m *Mesh) Explain(to topo.RouterID) (Explanation, error) {
 
 func (m *Mesh) explain(to topo.RouterID) (Explanation, error) {
 	e := Explanation{From: m.conf.Self, To: to}
-	r := m.conf.router(to)
+	r := m.catalog[to]
 	switch {
 	case to == m.conf.Self:
 		e.Reachable, e.Why, e.Path, e.MTU = true, "it is this router", []topo.RouterID{to}, m.conf.FabricMTU

@@ -133,3 +133,14 @@ func ended(ctx context.Context, err error) error {
 	}
 	return err
 }
+
+// pauseFor is how long a reader waits after an error that may pass, so that one which does not cannot
+// take a core.
+const pauseFor = 10 * time.Millisecond
+
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(pauseFor):
+	}
+}

@@ -33,6 +33,7 @@ func (f *forwarder) ingress(ctx context.Context, mtu int) error {
 			if ctx.Err() != nil || gone(err) {
 				return ended(ctx, fmt.Errorf("read from %s: %w", f.device.Name(), err))
 			}
+			pause(ctx)
 			continue
 		}
 		v := f.view.Load()

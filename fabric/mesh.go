@@ -64,6 +64,7 @@ type Mesh struct {
 
 	// Owned by the loop.
 	conf       Config
+	catalog    map[topo.RouterID]*Router // of conf
 	peers      map[topo.RouterID]*peer
 	order      []topo.RouterID // keys of peers, ascending
 	flood      *flooder
@@ -236,7 +237,7 @@ func (m *Mesh) begin(ctx context.Context) {
 
 // speaker gives the key of a router whose link-state is believed.
 func (m *Mesh) speaker(id topo.RouterID) (ed25519.PublicKey, bool) {
-	r := m.conf.router(id)
+	r := m.catalog[id]
 	if r == nil || r.Revoked {
 		return nil, false
 	}

@@ -455,3 +455,94 @@ func TestTheDeviceGoesAway(t *testing.T) {
 		w.until("r1 sees it", 15*time.Second, func() bool { return w.reaches(1, 2) == "no" })
 	})
 }
+
+// Two routers serve one prefix. When the one in use dies, the other is the egress.
+func TestAPrefixWithTwoEgresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		w.latency(1, 2, 10*time.Millisecond)
+		w.latency(1, 3, 40*time.Millisecond)
+		shared := prefix("10.50.0.0/16")
+		for _, id := range []topo.RouterID{2, 3} {
+			r := w.conf.router(id)
+			r.Grants = append(r.Grants, shared)
+		}
+		w.startAll()
+		egress := func(id topo.RouterID) func() bool {
+			return func() bool {
+				return slices.ContainsFunc(w.routers[1].mesh.Status().Prefixes, func(p PrefixStatus) bool { return p.Prefix == shared && p.Egress == id })
+			}
+		}
+		w.until("the nearer egress", 10*time.Second, egress(2))
+		w.kill(2)
+		took := w.until("the other egress", 2*time.Second, egress(3))
+		t.Logf("after %v", took)
+		pkt := packet(host4(1), "10.50.0.1", 100, "x")
+		w.send(1, pkt)
+		if got, ok := w.delivered(3, time.Second); !ok || string(got) != string(pkt) {
+			t.Error("nothing arrives")
+		}
+	})
+}
+
+func TestAnswersBeforeAndAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		w.start(1)
+		r := w.routers[1]
+		synctest.Wait()
+		if s := r.mesh.Status(); !s.Ready || len(s.Peers) != 1 || s.Peers[0].Reached != "no" {
+			t.Errorf("alone: %+v", s)
+		}
+		x, err := r.mesh.Explain(2)
+		if err != nil || x.Reachable || !strings.Contains(x.Why, "no session yet") {
+			t.Errorf("alone: %+v, %v", x, err)
+		}
+		if x, err := r.mesh.Explain(1); err != nil || !x.Reachable {
+			t.Errorf("self: %+v, %v", x, err)
+		}
+		if _, err := r.mesh.Explain(9); err == nil {
+			t.Error("explained a router that does not exist")
+		}
+		c := w.config(1)
+		c.FabricMTU = 1300
+		if err := r.mesh.Set(c, r.cred); err == nil || !strings.Contains(err.Error(), "restart") {
+			t.Errorf("another MTU: %v", err)
+		}
+		if err := r.mesh.Set(w.config(1), w.routers[2].cred); err == nil || !strings.Contains(err.Error(), "key") {
+			t.Errorf("another's credential: %v", err)
+		}
+		if err := r.mesh.Set(w.config(1), nil); err == nil {
+			t.Error("no credential was taken")
+		}
+		w.start(2)
+		w.untilMeshed(1, 2)
+		x, err = r.mesh.Explain(2)
+		if err != nil || !x.Reachable || len(x.Steps) != 1 || !strings.Contains(x.Why, "direct") || x.MTU != DefaultMTU {
+			t.Errorf("meshed: %+v, %v", x, err)
+		}
+		w.kill(1)
+		if s := r.mesh.Status(); s.Ready {
+			t.Error("ready after the end")
+		}
+		if _, err := r.mesh.Explain(2); err == nil {
+			t.Error("explained after the end")
+		}
+	})
+}
+
+// A revoked router that hears of it itself falls silent.
+func TestARevokedSelf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		w.startAll()
+		w.untilMeshed(1, 2)
+		w.conf.Routers = slices.Clone(w.conf.Routers)
+		w.conf.router(2).Revoked = true
+		w.set(2)
+		time.Sleep(time.Second)
+		if s := w.routers[2].mesh.Status(); len(s.Peers) != 0 {
+			t.Errorf("still has %d peers", len(s.Peers))
+		}
+	})
+}

@@ -52,7 +52,9 @@ func (m *Mesh) dialDue(now time.Time, p *peer) {
 		addr := underlay.VirtualAddr(p.ID)
 		if k == direct {
 			addr = p.Endpoints[p.endpoint%len(p.Endpoints)]
-			p.endpoint++
+			if p.sessions[direct] != nil && !c.linkDown {
+				addr = p.link.addr // new keys for the path that there is
+			}
 		}
 		epoch := p.pair.begin(k)
 		m.wg.Go(func() { m.dial(p.ctx, p.ID, k, addr, epoch) })
@@ -71,6 +73,11 @@ func (m *Mesh) dialed(now time.Time, id topo.RouterID, k kind, addr netip.AddrPo
 		return
 	}
 	retry := p.pair.finish(k, now, err, m.rng)
+	if k == direct && err != nil {
+		p.endpoint++
+	} else if k == direct {
+		p.endpoint = 0 // the next search begins with the preferred one again
+	}
 	if err != nil && !errors.Is(err, errTwin) {
 		e := DialFailed{Peer: id, Carried: k == carried, Err: err, Retry: retry}
 		if k == direct {

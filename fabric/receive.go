@@ -41,6 +41,7 @@ func (f *forwarder) receive(ctx context.Context, mtu int) error {
 			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 				return ended(ctx, fmt.Errorf("read from the underlay: %w", err))
 			}
+			pause(ctx)
 			continue
 		}
 		v, now := f.view.Load(), time.Now()

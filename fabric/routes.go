@@ -30,7 +30,9 @@ func (m *Mesh) recompute() {
 	in := route.FromRecords(m.conf.Self, m.flood.db.All())
 	in.FabricMTU = m.conf.FabricMTU + wire.Overhead
 	in.Announcements = slices.DeleteFunc(in.Announcements, func(a route.Announcement) bool { return !m.mayAnnounce(a) })
+	old := m.routes
 	m.routes = route.Compute(in)
+	m.tellRerouted(old)
 
 	var entries []fib.Entry
 	hops := make(map[topo.RouterID]fib.Hop, len(m.routes.Hops))
@@ -78,6 +80,16 @@ func (m *Mesh) recompute() {
 	}
 }
 
+// tellRerouted tells of the routers that are reached another way than before.
+func (m *Mesh) tellRerouted(old *route.Result) {
+	for _, id := range m.order {
+		was, is := old.Hops[id], m.routes.Hops[id]
+		if !slices.Equal(was.Path, is.Path) {
+			m.emit(Rerouted{To: id, From: was.Path, Path: is.Path})
+		}
+	}
+}
+
 // innerMTU is the IP packet that fits a way whose datagrams may have the given size.
 func (m *Mesh) innerMTU(datagram int) int {
 	if datagram == 0 {
@@ -89,7 +101,7 @@ func (m *Mesh) innerMTU(datagram int) int {
 // mayAnnounce holds an announcement against the grants. It is asked at every computation rather than when
 // a record arrives, so that a grant that comes later makes the announcement good.
 func (m *Mesh) mayAnnounce(a route.Announcement) bool {
-	r := m.conf.router(a.Router)
+	r := m.catalog[a.Router]
 	if r != nil && !r.Revoked && r.granted(a.Prefix) {
 		return true
 	}

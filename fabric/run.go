@@ -120,16 +120,22 @@ func (m *Mesh) learned(now time.Time, s *pairSession, r linkstate.Signed) {
 // adopt carries out what Set was last given.
 func (m *Mesh) adopt(ctx context.Context) {
 	m.conf = *m.config()
+	m.catalog = make(map[topo.RouterID]*Router, len(m.conf.Routers))
 	want := map[topo.RouterID]*Router{}
-	for i, r := range m.conf.Routers {
+	for i := range m.conf.Routers {
+		r := &m.conf.Routers[i]
+		m.catalog[r.ID] = r
 		if r.ID != m.conf.Self && !r.Revoked {
-			want[r.ID] = &m.conf.Routers[i]
+			want[r.ID] = r
 		}
+	}
+	if m.me().Revoked {
+		clear(want) // nobody will speak with us; we need not wait to be told by each
 	}
 	for id, p := range m.peers {
 		r := want[id]
 		if r == nil || !slices.Equal(r.PublicKey, p.PublicKey) {
-			old := m.conf.router(id)
+			old := m.catalog[id]
 			m.dropPeer(p, old != nil && old.Revoked)
 		}
 	}
@@ -157,7 +163,8 @@ func (m *Mesh) adopt(ctx context.Context) {
 	m.wg.Go(func() { m.tunnel.Recheck() })
 }
 
-func (m *Mesh) me() *Router { return m.conf.router(m.conf.Self) }
+// me is this router as the catalog knows it.
+func (m *Mesh) me() *Router { return m.catalog[m.conf.Self] }
 
 // do has f run by the loop and waits for it. It says false when ctx ended first; f may then run or not.
 func (m *Mesh) do(ctx context.Context, f func(now time.Time)) bool {
