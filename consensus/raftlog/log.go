@@ -29,9 +29,10 @@ func (s *Store) IsMonotonic() bool { return true }
 // GetLog reads an entry. An index outside the log gives raft.ErrLogNotFound itself, which Raft compares
 // by identity; a damaged entry ends the process, since Raft would panic on it.
 func (s *Store) GetLog(index uint64, l *raft.Log) error {
-	if err := s.health(); err != nil {
+	if err := s.enter(); err != nil {
 		return err
 	}
+	defer s.leave()
 	v, closer, err := s.db.Get(logKey(index))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return raft.ErrLogNotFound

@@ -17,9 +17,10 @@ func (s *Store) Set(key, val []byte) error {
 
 // Get reads a value, nil when there is none. (Raft takes a vote for given when this is not nil.)
 func (s *Store) Get(key []byte) ([]byte, error) {
-	if err := s.health(); err != nil {
+	if err := s.enter(); err != nil {
 		return nil, err
 	}
+	defer s.leave()
 	v, closer, err := s.db.Get(stableKey(key))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, nil

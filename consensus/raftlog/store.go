@@ -30,6 +30,9 @@ const (
 // ErrFailed is what every call gives after a write failed.
 var ErrFailed = errors.New("the raft log failed earlier; the process must end")
 
+// ErrClosed is what every call gives after Close.
+var ErrClosed = errors.New("the raft log is closed")
+
 // Options says where the log lies.
 type Options struct {
 	Dir string
@@ -48,6 +51,10 @@ type Store struct {
 	limit  time.Duration
 	log    *fatalLogger
 	failed *atomic.Bool
+
+	// life is held for reading by everyone who reads Pebble, so that Close waits for them.
+	life   sync.RWMutex
+	closed bool
 
 	// mu guards first and last: the bounds of the log, both 0 when it is empty. Raft writes from one
 	// goroutine and reads from many.
@@ -96,8 +103,29 @@ func (s *Store) Close() error {
 	if s.failed.Load() {
 		return ErrFailed
 	}
+	s.life.Lock()
+	defer s.life.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	s.closed = true
 	return s.db.Close()
 }
+
+// enter lets a reader in. When it gives no error, leave must follow.
+func (s *Store) enter() error {
+	if s.failed.Load() {
+		return ErrFailed
+	}
+	s.life.RLock()
+	if s.closed {
+		s.life.RUnlock()
+		return ErrClosed
+	}
+	return nil
+}
+
+func (s *Store) leave() { s.life.RUnlock() }
 
 func (s *Store) checkFormat() error {
 	v, closer, err := s.db.Get([]byte{keyFormat})
@@ -143,9 +171,10 @@ func (s *Store) scan() error {
 
 // write commits one synced batch and ends the process when it fails or hangs.
 func (s *Store) write(what string, fill func(*pebble.Batch) error) (err error) {
-	if s.failed.Load() {
-		return ErrFailed
+	if err = s.enter(); err != nil {
+		return err
 	}
+	defer s.leave()
 	defer s.log.recovered(&err)
 	watch := time.AfterFunc(s.limit, func() {
 		s.log.fail(fmt.Errorf("raft log: writing %s has taken %v: the disk hangs", what, s.limit))
@@ -168,8 +197,9 @@ func (s *Store) write(what string, fill func(*pebble.Batch) error) (err error) {
 
 // DiskUsage is the size of the log's files in bytes.
 func (s *Store) DiskUsage() uint64 {
-	if s.failed.Load() {
+	if s.enter() != nil {
 		return 0
 	}
+	defer s.leave()
 	return s.db.Metrics().DiskSpaceUsage()
 }

@@ -248,7 +248,9 @@ func TestStreamsAreBounded(t *testing.T) {
 
 // Each of these calls would harm a cluster, and none reaches Raft.
 func TestGuard(t *testing.T) {
-	conf := func(servers ...raft.Server) []byte { return raft.EncodeConfiguration(raft.Configuration{Servers: servers}) }
+	conf := func(servers ...raft.Server) []byte {
+		return raft.EncodeConfiguration(raft.Configuration{Servers: servers})
+	}
 	good := raft.Server{Suffrage: raft.Voter, ID: "r1-aa", Address: "r1"}
 	appendOf := func(entries ...*raft.Log) *raft.AppendEntriesRequest {
 		return &raft.AppendEntriesRequest{RPCHeader: header, Term: 10, PrevLogEntry: 5, PrevLogTerm: 3, Entries: entries}
