@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"io"
 	"time"
 
@@ -126,8 +125,11 @@ type Conflict struct {
 
 // Upload is a multipart upload that is not finished.
 type Upload struct {
+	// ID is 32 hexadecimal digits; IDs of one key ascend with Created.
 	ID      string
 	Created time.Time
+	// Algorithm and Type are the checksum that the upload was opened with, both may be empty.
+	Algorithm, Type string
 	// Version is the template given to CreateUpload.
 	Version object.Version
 }
@@ -142,10 +144,20 @@ type Part struct {
 	Chunks    []object.ChunkRef
 }
 
-// CompletePart names a part in CompleteUpload.
+// CompletePart names a part in Complete.
 type CompletePart struct {
 	Number int
 	ETag   string
+}
+
+// Complete says what makes an object out of an upload.
+type Complete struct {
+	// Parts ascend by number; their ETags must be those of the stored parts.
+	Parts []CompletePart
+	// ETag of the object; empty: MD5 of the parts' MD5s and their number, as S3 does.
+	ETag string
+	// Checksums of the object.
+	Checksums map[string]string
 }
 
 // Stats is what a store holds.
@@ -194,5 +206,3 @@ type Reader interface {
 	io.ReaderAt
 	io.WriterTo
 }
-
-var _ context.Context

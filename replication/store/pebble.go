@@ -1,0 +1,78 @@
+package store
+
+import (
+	"fmt"
+	"runtime"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"time"
+)
+
+// formatVersion is pinned: it is raised by a decision, never by a new Pebble, since it cannot be lowered.
+const formatVersion = pebble.FormatValueSeparation
+
+const (
+	// memTableSize bounds how much of the log a restart replays, and is written at once when full.
+	memTableSize = 32 << 20
+	// separateFrom is the least value in bytes that goes to a blob file.
+	separateFrom = 4 << 10
+	// bloomBits per key keep a look-up of a chunk that is not there from touching most tables.
+	bloomBits = 10
+)
+
+func (s *Store) pebbleOptions() *pebble.Options {
+	o := &pebble.Options{
+		FS:                          s.space.wrap(s.opts.FS),
+		FormatMajorVersion:          formatVersion,
+		CacheSize:                   s.opts.CacheBytes,
+		MemTableSize:                memTableSize,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       20,
+		MaxOpenFiles:                512,
+		// Dirty pages are pushed out as they come, so that a sync behind a large object finds little to do.
+		WALBytesPerSync:             1 << 20,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, runtime.GOMAXPROCS(0)/2) },
+		Logger:                      (*pebbleLogger)(s),
+		DisableAutomaticCompactions: false,
+	}
+	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{
+			Enabled:               true,
+			MinimumSize:           separateFrom,
+			MaxBlobReferenceDepth: 10,
+			RewriteMinimumAge:     5 * time.Minute,
+			TargetGarbageRatio:    0.2,
+		}
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
+		o.Levels[i].BlockSize = 16 << 10
+		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.FastestCompression }
+	}
+	o.EventListener = &pebble.EventListener{
+		BackgroundError: func(err error) { s.emit(DiskTrouble{Err: err}) },
+		DataCorruption: func(i pebble.DataCorruptionInfo) {
+			s.emit(Corruption{What: fmt.Sprintf("%s: %v", i.Path, i.Details)})
+		},
+	}
+	return o
+}
+
+// pebbleLogger hands Pebble's one unforgivable message on and drops its chatter.
+type pebbleLogger Store
+
+func (l *pebbleLogger) Infof(string, ...any) {}
+
+func (l *pebbleLogger) Errorf(format string, args ...any) {
+	(*Store)(l).emit(DiskTrouble{Err: fmt.Errorf(format, args...)})
+}
+
+// Fatalf is called when a commit could not be written. Pebble must not go on after it, so that this
+// goroutine stops here even if Options.Fatal returned.
+func (l *pebbleLogger) Fatalf(format string, args ...any) {
+	(*Store)(l).fail(fmt.Errorf(format, args...))
+	select {}
+}

@@ -1,0 +1,133 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// purgeExpired removes what has had its time. Candidates are found in a view; each is judged again where it is
+// removed, in the committer, since a write may have come in between.
+func (s *Store) purgeExpired(ctx context.Context, res *GCResult) error {
+	v, err := s.view.acquire()
+	if err != nil {
+		return err
+	}
+	defer s.view.release(v)
+	if err := s.purgeVersions(ctx, v, res); err != nil {
+		return err
+	}
+	if err := s.purgeConflicts(ctx, v); err != nil {
+		return err
+	}
+	return s.purgeUploads(ctx, v, res)
+}
+
+// purgeVersions visits every key that may have something to remove.
+func (s *Store) purgeVersions(ctx context.Context, v *view, res *GCResult) error {
+	var bucket string
+	keep := true
+	var last string
+	return scan(ctx, v.snap, spaceVersion, func(it *pebble.Iterator) error {
+		b, key, _, err := parseVersionKey(it.Key(), 0)
+		if err != nil {
+			return err
+		}
+		if b != bucket {
+			bucket, keep, last = b, s.opts.Versioned(b), ""
+		}
+		if keep {
+			return nil
+		}
+		rec, err := recordAt(it)
+		if err != nil {
+			return err
+		}
+		// The first of a key is its latest, which only goes when it is a tombstone; the key is dealt with
+		// at the first of its versions that may go.
+		latest := key != last
+		last = key
+		if latest && !rec.v.DeleteMarker || !s.expired(&rec, time.Now(), v.first) {
+			return nil
+		}
+		n := 0
+		err = s.commit(ctx, recordWeight, func(tx *tx) (err error) {
+			n, err = tx.purgeKey(bucket, key)
+			return err
+		})
+		if err == nil {
+			res.PurgedVersions += n
+		}
+		return err
+	})
+}
+
+// expired says whether a version that is hidden or a tombstone may go: it has been here for the retention, and
+// no follower still has to read its log entry.
+func (s *Store) expired(r *record, now time.Time, firstLog Seq) bool {
+	return r.seq < firstLog && now.Sub(r.arrived) >= s.opts.Retention
+}
+
+// purgeKey removes what has expired of a key in a bucket without versions: hidden versions whose replacement
+// has been here for the retention too, and then a tombstone that hides nothing any more.
+func (tx *tx) purgeKey(bucket, key string) (n int, err error) {
+	var recs []*record
+	err = scanVersions(tx.b, bucket, key, func(r *record) bool {
+		recs = append(recs, r)
+		return true
+	})
+	if err != nil || len(recs) == 0 {
+		return 0, err
+	}
+	head := recs[0]
+	left := 0
+	for i := len(recs) - 1; i > 0; i-- {
+		if !tx.s.expired(recs[i], tx.now, tx.first) || tx.now.Sub(recs[i-1].arrived) < tx.s.opts.Retention {
+			left++
+			continue
+		}
+		if err := tx.remove(recs[i], head); err != nil {
+			return n, err
+		}
+		n++
+	}
+	if left == 0 && head.v.DeleteMarker && tx.s.expired(head, tx.now, tx.first) {
+		n++
+		return n, tx.remove(head, head)
+	}
+	return n, nil
+}
+
+// purgeConflicts forgets conflicts that were listed for the retention.
+func (s *Store) purgeConflicts(ctx context.Context, v *view) error {
+	return scan(ctx, v.snap, spaceConflict, func(it *pebble.Iterator) error {
+		val, err := it.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		c, err := decodeConflict(val)
+		if err != nil || time.Since(c.found) < s.opts.Retention {
+			return err
+		}
+		key := append([]byte(nil), it.Key()...)
+		return s.commit(ctx, recordWeight, func(tx *tx) error { return tx.b.Delete(key, nil) })
+	})
+}
+
+// purgeUploads aborts uploads that nobody finished.
+func (s *Store) purgeUploads(ctx context.Context, v *view, res *GCResult) error {
+	return scan(ctx, v.snap, spaceUpload, func(it *pebble.Iterator) error {
+		u, _, err := uploadAt(it)
+		if err != nil || time.Since(u.Created) < s.opts.UploadRetention {
+			return err
+		}
+		err = s.AbortUpload(ctx, u.Version.Bucket, u.Version.Key, u.ID)
+		if errors.Is(err, ErrNoSuchUpload) {
+			return nil // finished in the meantime
+		}
+		res.AbortedUploads++
+		return err
+	})
+}

@@ -1,0 +1,150 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/galleon-net/galleon/replication/object"
+)
+
+// maxReplicas bounds one ApplyReplica.
+const maxReplicas = 10_000
+
+// ApplyReplica commits versions that another store took, in order, and the cursor that stands for them, in
+// one synced batch; a cursor without a name is left out. What the store has already is skipped, so that a
+// batch may be sent again. It gives the number of changes that were new. All chunks must be here
+// (ErrMissingChunk: nothing was applied). A replica is never refused for its time.
+func (s *Store) ApplyReplica(ctx context.Context, batch []Replica, cur Cursor) (applied int, err error) {
+	if len(batch) > maxReplicas {
+		return 0, fmt.Errorf("apply replicas: %w: %d in one batch, want at most %d", ErrTooLarge, len(batch), maxReplicas)
+	}
+	if cur.Name != "" {
+		if err := checkCursor(cur); err != nil {
+			return 0, err
+		}
+	}
+	var versions []*object.Version
+	for i := range batch {
+		v := &batch[i].Version
+		if err := checkReplica(&batch[i]); err != nil {
+			return 0, fmt.Errorf("apply replica %d of %d, %s/%s: %w", i+1, len(batch), v.Bucket, v.Key, err)
+		}
+		if !batch[i].Purged {
+			versions = append(versions, v)
+		}
+	}
+	if len(versions) > 0 {
+		if err := s.space.admit(); err != nil {
+			return 0, err
+		}
+	}
+	release, err := s.needChunks(versions...)
+	if err != nil {
+		return 0, fmt.Errorf("apply %d replicas: %w", len(batch), err)
+	}
+	defer release()
+	weight := 0
+	for _, v := range versions {
+		weight += recordWeight + len(v.Chunks)*chunkRefLen
+	}
+	n := 0
+	err = s.commit(ctx, weight, func(tx *tx) error {
+		n = 0
+		for _, r := range batch {
+			fresh, err := tx.applyReplica(&r)
+			if err != nil {
+				return err
+			}
+			if fresh {
+				n++
+			}
+		}
+		if cur.Name == "" {
+			return nil
+		}
+		return tx.setCursor(cur)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("apply %d replicas: %w", len(batch), err)
+	}
+	return n, nil
+}
+
+func (tx *tx) applyReplica(r *Replica) (fresh bool, err error) {
+	if r.Purged {
+		return tx.replicaPurge(r)
+	}
+	_, fresh, err = tx.replica(&r.Version, r.CatalogIndex)
+	return fresh, err
+}
+
+func checkReplica(r *Replica) error {
+	if r.Version.ID.IsZero() {
+		return errors.New("a replica must have a version id")
+	}
+	if r.Purged {
+		return errors.Join(object.CheckBucketName(r.Version.Bucket), object.CheckKey(r.Version.Key))
+	}
+	return checkVersion(&r.Version)
+}
+
+// replica writes a version made elsewhere unless it is here, and says where in the log it is.
+func (tx *tx) replica(v *object.Version, catalog uint64) (seq Seq, fresh bool, err error) {
+	have, err := tx.version(v.Bucket, v.Key, v.ID)
+	if err == nil {
+		return have.seq, false, nil
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return 0, false, err
+	}
+	stamp(v)
+	head, err := tx.head(v.Bucket, v.Key)
+	if err != nil {
+		return 0, false, err
+	}
+	conflict, err := tx.findConflict(v, head)
+	if err != nil {
+		return 0, false, err
+	}
+	tx.s.opts.Clock.Observe(tx.now, v.ID.Time)
+	if seq, err = tx.insert(v, head, catalog); err != nil || conflict == nil {
+		return seq, true, err
+	}
+	tx.events = append(tx.events, ConflictFound{Bucket: v.Bucket, Key: v.Key, Loser: v.ID, Winner: conflict.winner})
+	return seq, true, tx.b.Set(versionKey(spaceConflict, v.Bucket, v.Key, v.ID), conflict.encode(), nil)
+}
+
+// maxConflictDepth bounds how far below the latest version a winner is looked for.
+const maxConflictDepth = 32
+
+// findConflict says whether v lost against a version that did not know it. That is certain exactly when
+// that version was made in this region, whose writes all go through one store's log: had its writer known
+// v, then v would be here. Other regions see both as replicas and cannot tell.
+func (tx *tx) findConflict(v *object.Version, head *record) (*conflictRecord, error) {
+	if v.Region == tx.s.opts.Region || head == nil || head.v.ID.Less(v.ID) {
+		return nil, nil
+	}
+	var c *conflictRecord
+	depth := 0
+	err := scanVersions(tx.b, v.Bucket, v.Key, func(r *record) bool {
+		if r.v.Region == tx.s.opts.Region && v.ID.Less(r.v.ID) {
+			c = &conflictRecord{winner: r.v.ID, found: tx.now}
+		}
+		depth++
+		return c == nil && v.ID.Less(r.v.ID) && depth < maxConflictDepth
+	})
+	return c, err
+}
+
+func (tx *tx) replicaPurge(r *Replica) (fresh bool, err error) {
+	v := &r.Version
+	rec, err := tx.version(v.Bucket, v.Key, v.ID)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err == nil {
+		_, err = tx.purge(v.Bucket, v.Key, v.ID, rec, r.CatalogIndex)
+	}
+	return err == nil, err
+}

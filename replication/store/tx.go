@@ -1,0 +1,177 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/galleon-net/galleon/replication/object"
+)
+
+// segmentChunks is how many references stand in one manifest value: 144 KiB, 256 MiB of object. A range
+// read needs one or two of them, however large the object is.
+const segmentChunks = 4096
+
+// head gives the latest version of a key, marker or not, nil if there is none.
+func (tx *tx) head(bucket, key string) (*record, error) {
+	return readHead(tx.b, bucket, key)
+}
+
+func readHead(r pebble.Reader, bucket, key string) (*record, error) {
+	var head *record
+	err := scanVersions(r, bucket, key, func(rec *record) bool {
+		head = rec
+		return false
+	})
+	return head, err
+}
+
+// scanVersions visits the versions of one key, newest first, until fn says false.
+func scanVersions(r pebble.Reader, bucket, key string, fn func(*record) bool) error {
+	prefix := objectKey(spaceVersion, bucket, key)
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: successor(prefix)})
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		var rec record
+		if rec, err = recordAt(it); err == nil && !fn(&rec) {
+			break
+		}
+	}
+	return errors.Join(err, it.Error(), it.Close())
+}
+
+// recordAt reads the version record under an iterator.
+func recordAt(it *pebble.Iterator) (record, error) {
+	val, err := it.ValueAndErr()
+	if err != nil {
+		return record{}, err
+	}
+	bucket, key, id, err := parseVersionKey(it.Key(), 0)
+	if err != nil {
+		return record{}, err
+	}
+	rec, err := decodeRecord(val)
+	rec.v.Bucket, rec.v.Key, rec.v.ID = bucket, key, id
+	if err != nil {
+		err = fmt.Errorf("%s/%s: %w", bucket, key, err)
+	}
+	return rec, err
+}
+
+// version gives one version, or ErrNotFound.
+func (tx *tx) version(bucket, key string, id object.VersionID) (*record, error) {
+	return readVersion(tx.b, bucket, key, id)
+}
+
+func readVersion(r pebble.Reader, bucket, key string, id object.VersionID) (*record, error) {
+	b, err := get(r, versionKey(spaceVersion, bucket, key, id))
+	if err != nil {
+		return nil, err
+	}
+	rec, err := decodeRecord(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s/%s: %w", bucket, key, err)
+	}
+	rec.v.Bucket, rec.v.Key, rec.v.ID = bucket, key, id
+	return &rec, nil
+}
+
+// insert writes a version that is not there yet; head is the latest before it.
+func (tx *tx) insert(v *object.Version, head *record, catalog uint64) (Seq, error) {
+	seq, err := tx.log(logRecord{catalog: catalog, bucket: v.Bucket, key: v.Key, id: v.ID})
+	if err != nil {
+		return 0, err
+	}
+	rec := record{v: *v, seq: seq, catalog: catalog, arrived: tx.now, chunks: len(v.Chunks)}
+	if err := tx.b.Set(versionKey(spaceVersion, v.Bucket, v.Key, v.ID), rec.encode(), nil); err != nil {
+		return 0, err
+	}
+	if err := tx.writeManifest(v); err != nil {
+		return 0, err
+	}
+	tx.versions++
+	tx.versionBytes += v.Size
+	if head != nil && v.ID.Less(head.v.ID) {
+		return seq, nil
+	}
+	return seq, tx.show(v.Bucket, v.Key, head, &rec)
+}
+
+// show makes the listing say what the latest version is after it changed from old to new; either may
+// be nil.
+func (tx *tx) show(bucket, key string, old, now *record) error {
+	if v := visible(old); v != nil {
+		tx.objects--
+		tx.bytes -= v.v.Size
+	}
+	v := visible(now)
+	if v == nil {
+		return tx.b.Delete(currentKey(bucket, key), nil)
+	}
+	tx.objects++
+	tx.bytes += v.v.Size
+	c := current{id: v.v.ID, size: v.v.Size, modified: v.v.Modified, etag: v.v.ETag}
+	return tx.b.Set(currentKey(bucket, key), c.encode(), nil)
+}
+
+func (tx *tx) writeManifest(v *object.Version) error {
+	if len(v.Chunks) <= inlineChunks {
+		return nil
+	}
+	prefix := versionKey(spaceManifest, v.Bucket, v.Key, v.ID)
+	var end uint64
+	for rest := v.Chunks; len(rest) > 0; {
+		seg := rest[:min(len(rest), segmentChunks)]
+		rest = rest[len(seg):]
+		for i := range seg {
+			end += uint64(seg[i].Size)
+		}
+		val := appendChunks([]byte{recordFormat}, seg)
+		if err := tx.b.Set(binary.BigEndian.AppendUint64(prefix[:len(prefix):len(prefix)], end), val, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// purge removes a version and logs that.
+func (tx *tx) purge(bucket, key string, id object.VersionID, rec *record, catalog uint64) (Seq, error) {
+	head, err := tx.head(bucket, key)
+	if err != nil {
+		return 0, err
+	}
+	seq, err := tx.log(logRecord{purged: true, catalog: catalog, bucket: bucket, key: key, id: id})
+	if err != nil {
+		return 0, err
+	}
+	return seq, tx.remove(rec, head)
+}
+
+// remove takes a version out of the index; head is the latest before that.
+func (tx *tx) remove(rec, head *record) error {
+	bucket, key, id := rec.v.Bucket, rec.v.Key, rec.v.ID
+	prefix := versionKey(spaceManifest, bucket, key, id)
+	err := errors.Join(
+		tx.b.Delete(versionKey(spaceVersion, bucket, key, id), nil),
+		tx.b.Delete(versionKey(spaceConflict, bucket, key, id), nil))
+	if rec.chunks > inlineChunks {
+		err = errors.Join(err, tx.b.DeleteRange(prefix, successor(prefix), nil))
+	}
+	if err != nil {
+		return err
+	}
+	tx.versions--
+	tx.versionBytes -= rec.v.Size
+	if head.v.ID != id {
+		return nil
+	}
+	below, err := tx.head(bucket, key)
+	if err != nil {
+		return err
+	}
+	return tx.show(bucket, key, head, below)
+}
