@@ -1,0 +1,137 @@
+package plan
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+)
+
+// Found is what a kernel holds of interest to Galleon.
+type Found struct {
+	Device Device
+	Routes []Entry // everything in the table, of whatever protocol
+	Rules  []Rule  // everything at the priority, and every rule of the protocol that looks up the table
+	Filter *Filter // nil: there is no such nftables table
+	// NoFilter is why nftables cannot be used here; then nothing is planned for it.
+	NoFilter string
+}
+
+// Device is a network interface.
+type Device struct {
+	Index     int    // 0: there is none of that name
+	Foreign   string // not empty: the interface is not a TUN device but of this kind, and is left alone
+	MTU       int
+	Up        bool
+	Addresses []netip.Prefix
+}
+
+// Kind is the type of a route.
+type Kind uint8
+
+// The kinds that Galleon makes; Other is anything else that stands in its table.
+const (
+	Unicast Kind = iota
+	Unreachable
+	Throw
+	Other
+)
+
+var kindNames = [...]string{"", "unreachable ", "throw ", "other "}
+
+// Key is what the kernel tells routes of one table apart by: two with the same key replace each other.
+type Key struct {
+	Prefix netip.Prefix
+	Metric int
+}
+
+func compareKeys(a, b Key) int {
+	return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()), cmp.Compare(a.Metric, b.Metric))
+}
+
+// Entry is a route in the table.
+type Entry struct {
+	Key
+	Kind     Kind
+	Link     int // interface index of a unicast route
+	Source   netip.Addr
+	MTU      int
+	Protocol int
+	Scope    int  // as the kernel says it: needed to delete it
+	Odd      bool // has what Galleon never gives (gateway, several next hops, encapsulation): replace it
+}
+
+// Rule is a policy rule.
+type Rule struct {
+	V6       bool
+	Priority int
+	Table    int
+	Protocol int
+	NotMark  uint32 // matches packets without this mark; 0: every packet
+	Odd      bool   // has other selectors or another action
+}
+
+// Filter is the content of the nftables table: on packets that come in or go out by an underlay
+// interface, overlay addresses are dropped, except between local ones.
+type Filter struct {
+	Underlay []string // ascending
+	Overlay  []Range  // both families, ascending, disjoint, not adjacent
+	Local    []Range
+	// Broken is set in what was found, when chains or rules are not as Galleon made them.
+	Broken bool
+}
+
+// Equal says whether two filters are the same.
+func (f *Filter) Equal(g *Filter) bool {
+	if f == nil || g == nil {
+		return f == g
+	}
+	return f.Broken == g.Broken && slices.Equal(f.Underlay, g.Underlay) && slices.Equal(f.Overlay, g.Overlay) && slices.Equal(f.Local, g.Local)
+}
+
+// Range is all addresses of one family from one to another, both included.
+type Range struct{ From, To netip.Addr }
+
+func (r Range) String() string {
+	for bits := 0; bits <= r.From.BitLen(); bits++ {
+		if p := netip.PrefixFrom(r.From, bits); p.Masked() == p && rangeOf(p).To == r.To {
+			return p.String()
+		}
+	}
+	return r.From.String() + "-" + r.To.String()
+}
+
+func rangeOf(p netip.Prefix) Range {
+	to := p.Masked().Addr().AsSlice()
+	for i := p.Bits(); i < 8*len(to); i++ {
+		to[i/8] |= 0x80 >> (i % 8)
+	}
+	last, _ := netip.AddrFromSlice(to)
+	return Range{p.Masked().Addr(), last}
+}
+
+// Ranges turns prefixes into ascending, disjoint, not adjacent ranges: the form in which sets of
+// addresses can be compared, and in which nftables takes them.
+func Ranges(ps []netip.Prefix) []Range {
+	all := make([]Range, 0, len(ps))
+	for _, p := range ps {
+		all = append(all, rangeOf(p))
+	}
+	return Merge(all)
+}
+
+// Merge puts ranges in the form that Ranges gives. It reorders its argument.
+func Merge(all []Range) []Range {
+	slices.SortFunc(all, func(a, b Range) int { return cmp.Or(a.From.Compare(b.From), a.To.Compare(b.To)) })
+	var out []Range
+	for _, r := range all {
+		if n := len(out) - 1; n >= 0 && out[n].To.Is4() == r.From.Is4() &&
+			(r.From.Compare(out[n].To) <= 0 || out[n].To.Next() == r.From) {
+			if r.To.Compare(out[n].To) > 0 {
+				out[n].To = r.To
+			}
+			continue
+		}
+		out = append(out, r)
+	}
+	return out
+}
