@@ -14,7 +14,7 @@ import (
 // minute after it stops every pair is direct and a packet passes in every direction; and at no time was
 // anything delivered that should not have been, or refused that is honest.
 func TestChaosEndsInAFullMesh(t *testing.T) {
-	for seed := range uint64(3) {
+	for seed := range uint64(chaosSeeds) {
 		synctest.Test(t, func(t *testing.T) {
 			const n = 5
 			w := newWorld(t, n)

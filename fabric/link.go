@@ -22,22 +22,19 @@ type link struct {
 	life   uint64 // of the peer: its probe numbers start again when it does
 	addr   netip.AddrPort
 	health *health.Link
-	seq    uint32
-
-	echo struct { // the newest probe of the peer
-		seq   uint32
-		sent  int64
-		heard time.Time
-		count uint64
-	}
+	seq    uint32 // of our last probe
+	sent   int64  // when the peer sent the probe that we echo, by its clock
 
 	local int // octets that our own interface takes toward addr; 0 is no limit met
 	rate  rates
 }
 
-func newLink(addr netip.AddrPort, life uint64, interval time.Duration, mtu int, now time.Time) *link {
+// newLink begins a link. Our numbers go on from what the time since start allows, so that they never go
+// back in the life of this process, whatever link they belong to: the peer may hold an older one, and
+// would take numbers that it has seen for old probes.
+func newLink(addr netip.AddrPort, life uint64, interval time.Duration, mtu int, now, start time.Time) *link {
 	return &link{
-		life: life, addr: addr,
+		life: life, addr: addr, seq: uint32(now.Sub(start)/interval) + 1,
 		health: health.New(health.Config{
 			Interval: interval, FullEvery: fullEvery, FullSize: mtu + wire.Overhead, SmallSize: min(smallDatagram, mtu+wire.Overhead),
 		}, now),
@@ -47,9 +44,10 @@ func newLink(addr netip.AddrPort, life uint64, interval time.Duration, mtu int, 
 // probe numbers the next probe and says what it tells the peer. start is when this process's clock began.
 func (l *link) probe(now, start time.Time, mtu int) wire.ProbeBody {
 	l.seq++
-	b := wire.ProbeBody{Seq: l.seq, Sent: int64(now.Sub(start)), Received: l.echo.count}
-	if l.echo.seq > 0 {
-		b.Echo, b.EchoSeq, b.EchoSent, b.Held = true, l.echo.seq, l.echo.sent, now.Sub(l.echo.heard)
+	echo := l.health.Echo()
+	b := wire.ProbeBody{Seq: l.seq, Sent: int64(now.Sub(start)), Received: echo.Received}
+	if echo.Seq > 0 {
+		b.Echo, b.EchoSeq, b.EchoSent, b.Held = true, uint32(echo.Seq), l.sent, now.Sub(echo.At)
 	}
 	if l.health.FullSize(uint64(l.seq)) {
 		// The header and the seal are in every probe; a tag is not, but a relayed packet has one.
@@ -60,15 +58,15 @@ func (l *link) probe(now, start time.Time, mtu int) wire.ProbeBody {
 
 // heard takes a probe of the peer.
 func (l *link) heard(p heardProbe) []health.Event {
-	l.echo.count++
-	if int32(p.body.Seq-l.echo.seq) > 0 {
-		l.echo.seq, l.echo.sent, l.echo.heard = p.body.Seq, p.body.Sent, p.at
-	}
 	s := health.Sample{Seq: uint64(p.body.Seq), Size: p.size, Received: p.body.Received}
 	if p.body.Echo {
 		s.EchoSeq, s.Hold = uint64(p.body.EchoSeq), p.body.Held
 	}
-	return l.health.Heard(p.at, s)
+	events := l.health.Heard(p.at, s)
+	if l.health.Echo().Seq == s.Seq {
+		l.sent = p.body.Sent
+	}
+	return events
 }
 
 // mtu is the largest datagram that arrives from the peer, or that we can send; 0 is not judged yet.

@@ -14,7 +14,7 @@ import (
 // linked notes where a new direct session found the peer.
 func (m *Mesh) linked(now time.Time, p *peer, s *pairSession) {
 	if p.link == nil || p.link.life != s.life {
-		p.link = newLink(s.addr, s.life, m.env.ProbeInterval, m.conf.FabricMTU, now)
+		p.link = newLink(s.addr, s.life, m.env.ProbeInterval, m.conf.FabricMTU, now, m.start)
 		m.judged(now, p, nil)
 	}
 	m.moved(p, s.addr)

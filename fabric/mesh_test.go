@@ -15,7 +15,11 @@ import (
 // verbose prints every event with the bubble's time.
 var verbose bool
 
+// chaosSeeds is how many seeds TestChaosEndsInAFullMesh tries.
+var chaosSeeds int
+
 func TestMain(m *testing.M) {
+	flag.IntVar(&chaosSeeds, "chaos", 2, "how many seeds of chaos")
 	flag.BoolVar(&verbose, "events", false, "print the events of the worlds")
 	flag.Parse()
 	os.Exit(m.Run())
@@ -543,6 +547,27 @@ func TestARevokedSelf(t *testing.T) {
 		time.Sleep(time.Second)
 		if s := w.routers[2].mesh.Status(); len(s.Peers) != 0 {
 			t.Errorf("still has %d peers", len(s.Peers))
+		}
+	})
+}
+
+// Loss is measured for each direction, seen from both ends, and told to all.
+func TestLossByDirection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := triangle(t)
+		w.net.Set(addrOf(1).Addr(), addrOf(2).Addr(), losePath)
+		time.Sleep(20 * time.Second)
+		there, back := w.peer(1, 2).Link, w.peer(2, 1).Link
+		near := func(ppm uint32) bool { return ppm > 50_000 && ppm < 150_000 }
+		if !near(there.LossOut) || !near(back.LossIn) || there.LossIn > 5000 || back.LossOut > 5000 {
+			t.Errorf("r1 sees %d out, %d in; r2 sees %d out, %d in; want 100,000 from r1 to r2", there.LossOut, there.LossIn, back.LossOut, back.LossIn)
+		}
+		if there.State != "lossy" {
+			t.Errorf("the link is %s", there.State)
+		}
+		x, err := w.routers[3].mesh.Explain(1)
+		if err != nil || len(x.Alternatives) != 2 {
+			t.Errorf("%+v, %v", x, err)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	mrand "math/rand/v2"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -199,7 +200,7 @@ func (w *world) until(what string, within time.Duration, ok func() bool) time.Du
 		if time.Since(start) > within {
 			for id := topo.RouterID(1); int(id) <= len(w.conf.Routers); id++ {
 				if r := w.routers[id]; r.done != nil {
-					w.t.Logf("%s: %+v", id, r.mesh.Status())
+					w.t.Log(r.mesh.Status().brief())
 				}
 			}
 			w.t.Fatalf("not within %v: %s", within, what)
@@ -376,3 +377,27 @@ func capture(into *[]byte, a, b, dest topo.RouterID) func(from, to netip.AddrPor
 		}
 	}
 }
+
+// brief is a status on a line for each peer.
+func (s Status) brief() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s drops %v", s.Self, s.Drops)
+	for _, p := range s.Peers {
+		fmt.Fprintf(&b, "\n  %s %s via %s", p.Router, p.Reached, p.Next)
+		if l := p.Link; l != nil {
+			fmt.Fprintf(&b, ", link %s (%s) since %s rtt %v mtu %d flaps %d", l.State, l.Why, l.Since.Format("04:05.000"), l.RTT, l.MTU, l.Flaps)
+		}
+		for _, x := range p.Sessions {
+			fmt.Fprintf(&b, ", %s %d dialed=%v since %s", x.Kind, x.Epoch, x.Dialed, x.Since.Format("04:05.000"))
+		}
+		for _, e := range p.Epochs {
+			fmt.Fprintf(&b, ", %d %s", e.Epoch, e.Stage)
+		}
+		if p.Error != "" {
+			fmt.Fprintf(&b, ", %d failures: %s", p.Failures, p.Error)
+		}
+	}
+	return b.String()
+}
+
+func losePath(p *fabrictest.Path) { p.LossPPM = 100_000 }
