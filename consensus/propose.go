@@ -213,18 +213,36 @@ const transferLimit = 30 * time.Second
 // TransferLeadership hands leadership to a voter, or to the one that is farthest with 0. It may be
 // called on any router.
 func (n *Node) TransferLeadership(ctx context.Context, to topo.RouterID) error {
-	v := n.voter.Load()
-	if v != nil && v.isLeader() {
+	ctx, cancel := context.WithTimeout(ctx, transferLimit)
+	defer cancel()
+	for tried := 0; ; tried++ {
+		err := n.transferOnce(ctx, to, tried)
+		var f *failure
+		if !errors.As(err, &f) || f.Code != failNotLeader {
+			return err
+		}
+		select {
+		case <-time.After(retryFirst):
+		case <-ctx.Done():
+			return fmt.Errorf("transfer leadership: %w: %w", ErrNoLeader, err)
+		}
+	}
+}
+
+func (n *Node) transferOnce(ctx context.Context, to topo.RouterID, tried int) error {
+	if v := n.voter.Load(); v != nil && v.isLeader() {
 		return n.transferLocal(ctx, v, to)
 	}
-	l := n.whoLeads(0)
+	l := n.whoLeads(tried)
 	if l == 0 {
-		return fmt.Errorf("transfer leadership: %w", ErrNoLeader)
+		return notLeader(0)
 	}
-	if err := n.ask(ctx, l, msgTransfer, transferRequest{to}, &struct{}{}); err != nil {
-		return fmt.Errorf("transfer leadership: %w", err)
+	err := n.ask(ctx, l, msgTransfer, transferRequest{to}, &struct{}{})
+	var f *failure
+	if errors.As(err, &f) && f.Code == failNotLeader {
+		n.learnLeader(l, f.Leader)
 	}
-	return nil
+	return err
 }
 
 func (n *Node) transferLocal(ctx context.Context, v *voter, to topo.RouterID) error {
