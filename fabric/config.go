@@ -38,8 +38,8 @@ type Config struct {
 	FabricMTU   int           `json:"fabric_mtu,omitempty"`  // largest IP packet, octets; 0 is DefaultMTU; the same on every router
 	RekeyAfter  time.Duration `json:"rekey_after,omitempty"` // age of a pair's keys that asks for new ones; 0 is DefaultRekeyAfter
 
-	// RekeyPackets is how many packets under one key ask for a new one, at most half of
-	// seal.MaxPackets, so that the handshake has the other half to finish in; 0 is that half.
+	// RekeyPackets is how many packets of 2 KiB, or more of smaller ones, under one key ask for a new one: at
+	// most half of seal.MaxPackets, so that the handshake has the other half to finish in; 0 is that half.
 	RekeyPackets uint64 `json:"rekey_packets,omitempty"`
 
 	Routers  []Router         `json:"routers"`            // of the cluster, this one included, revoked ones too

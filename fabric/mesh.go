@@ -76,7 +76,8 @@ type Mesh struct {
 	lastRoutes RoutesChanged
 	refused    map[AnnouncementRefused]bool
 	stale      time.Time // when the routes became so; zero while they are not
-	wordDue    bool
+	calmUntil  time.Time // no computation before
+	wordDue    bool      // our own record may have changed
 	probeBody  []byte
 	probePkt   []byte
 	probedAt   time.Time

@@ -571,3 +571,28 @@ func TestLossByDirection(t *testing.T) {
 		}
 	})
 }
+
+func TestNewKeysWhenTheOldAreUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		w.conf.RekeyPackets = 1 << 10
+		w.latency(1, 2, 10*time.Millisecond)
+		w.startAll()
+		w.untilMeshed(1, 2)
+		// Only r2 sends, and only r1 dialed: the one who knows is not the one whose session it is.
+		pkt := packet(host4(2), host4(1), 1400, "x")
+		for range 1 << 11 {
+			w.send(2, pkt)
+			if _, ok := w.delivered(1, time.Second); !ok {
+				t.Fatal("a packet was lost")
+			}
+		}
+		w.until("new keys", rekeyWaits+5*time.Second, func() bool { return w.peer(2, 1).Epochs[0].Epoch > 1 && w.peer(2, 1).Epochs[0].Stage == "current" })
+		if n := w.peer(2, 1).Epochs[0].Epoch; n != 2 {
+			t.Errorf("epoch %d, want 2: the first that the higher router makes", n)
+		}
+		if !w.passes(1, 2) || !w.passes(2, 1) {
+			t.Error("nothing arrives under the new keys")
+		}
+	})
+}

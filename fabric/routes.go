@@ -16,6 +16,10 @@ import (
 // switched long before; this is for everything else.
 const recomputeAfter = 20 * time.Millisecond
 
+// restShare is how many times as long as a computation the loop does other things after it, so that a storm
+// of news in a large mesh cannot keep the probes waiting.
+const restShare = 5
+
 // RouteSet is what the kernel should send into the fabric.
 type RouteSet struct {
 	Prefixes []topo.SegPrefix `json:"prefixes"` // of other routers: granted, announced, reachable now
@@ -116,7 +120,7 @@ func (m *Mesh) mayAnnounce(a route.Announcement) bool {
 // maxRefused bounds the announcements whose refusal was told and is remembered.
 const maxRefused = 1024
 
-// learn adds to the prefixes that are known to be overlay.
+// learnPrefixes adds to the prefixes that are known to be overlay.
 func (m *Mesh) learnPrefixes() {
 	known := map[topo.SegPrefix]bool{}
 	for _, r := range m.conf.Routers {

@@ -2,6 +2,7 @@ package fabric
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -85,12 +86,13 @@ func (m *Mesh) settle(now time.Time, soon *time.Timer) {
 	if m.stale.IsZero() {
 		return
 	}
-	if wait := recomputeAfter - now.Sub(m.stale); wait > 0 {
+	if wait := max(recomputeAfter-now.Sub(m.stale), m.calmUntil.Sub(now)); wait > 0 {
 		soon.Reset(wait)
 		return
 	}
 	m.stale = time.Time{}
 	m.recompute()
+	m.calmUntil = now.Add(restShare * time.Since(now))
 }
 
 // saySoon marks our own word as possibly out of date.
@@ -189,10 +191,13 @@ func (m *Mesh) do(ctx context.Context, f func(now time.Time)) bool {
 // ask is do for what can fail.
 func (m *Mesh) ask(ctx context.Context, f func(now time.Time) error) error {
 	answer := make(chan error, 1)
-	if !m.do(ctx, func(now time.Time) { answer <- f(now) }) {
-		return context.Cause(ctx)
+	if m.do(ctx, func(now time.Time) { answer <- f(now) }) {
+		return <-answer
 	}
-	return <-answer
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return errors.New("this router stops")
 }
 
 // tell has f run by the loop soon, or not at all when the loop is busy.
