@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	mrand "math/rand/v2"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/galleon-net/galleon/fabric/fabrictest"
 	"github.com/galleon-net/galleon/fabric/keys"
 	"github.com/galleon-net/galleon/fabric/topo"
+	"github.com/galleon-net/galleon/fabric/tun"
 	"github.com/galleon-net/galleon/fabric/tun/tuntest"
 	"github.com/galleon-net/galleon/fabric/underlay"
 	"github.com/galleon-net/galleon/fabric/wire"
@@ -29,6 +31,10 @@ type world struct {
 	ca      *keys.Authority
 	conf    Config // without Self
 	routers map[topo.RouterID]*router
+
+	// When set, these put something between a router and its network, or its device.
+	wrapConn func(topo.RouterID, net.PacketConn) net.PacketConn
+	wrapDev  func(topo.RouterID, tun.Device) tun.Device
 }
 
 type router struct {
@@ -104,8 +110,15 @@ func (w *world) start(ids ...topo.RouterID) {
 	for _, id := range ids {
 		r := w.routers[id]
 		r.dev = tuntest.New("galleon0", DefaultMTU)
+		conn, dev := w.net.Listen(addrOf(id)), tun.Device(r.dev)
+		if w.wrapConn != nil {
+			conn = w.wrapConn(id, conn)
+		}
+		if w.wrapDev != nil {
+			dev = w.wrapDev(id, dev)
+		}
 		r.mesh = New(Env{
-			Socket: underlay.Wrap(w.net.Listen(addrOf(id))), Device: r.dev, Rand: mrand.New(mrand.NewPCG(uint64(id), 1)),
+			Socket: underlay.Wrap(conn), Device: dev, Rand: mrand.New(mrand.NewPCG(uint64(id), 1)),
 			Emit: func(e Event) {
 				r.mu.Lock()
 				defer r.mu.Unlock()
