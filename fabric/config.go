@@ -82,8 +82,8 @@ func (c Config) Check() error {
 		return fmt.Errorf("fabric config: no router of its own: set self")
 	case c.FabricMTU < wire.MinMTU || c.FabricMTU > maxFabricMTU:
 		return fmt.Errorf("fabric config: MTU %d: want %d to %d", c.FabricMTU, wire.MinMTU, maxFabricMTU)
-	case c.RekeyAfter < time.Second:
-		return fmt.Errorf("fabric config: rekey after %v: want at least a second", c.RekeyAfter)
+	case c.RekeyAfter < time.Second || c.RekeyAfter > seal.MaxAge/2:
+		return fmt.Errorf("fabric config: rekey after %v: want a second to %v", c.RekeyAfter, seal.MaxAge/2)
 	case c.RekeyPackets < minRekeyPacket || c.RekeyPackets > seal.MaxPackets/2:
 		return fmt.Errorf("fabric config: rekey after %d packets: want %d to %d", c.RekeyPackets, minRekeyPacket, seal.MaxPackets/2)
 	case len(c.Routers) > MaxRouters:

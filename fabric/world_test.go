@@ -32,6 +32,8 @@ type world struct {
 	conf    Config // without Self
 	routers map[topo.RouterID]*router
 
+	v6 bool // the underlay is IPv6: router n has the endpoint 2001:db8::n
+
 	// When set, these put something between a router and its network, or its device.
 	wrapConn func(topo.RouterID, net.PacketConn) net.PacketConn
 	wrapDev  func(topo.RouterID, tun.Device) tun.Device
@@ -54,7 +56,13 @@ const cluster = "galleon-test"
 
 func newWorld(t *testing.T, n int) *world {
 	t.Helper()
-	w := &world{t: t, net: fabrictest.New(1), routers: map[topo.RouterID]*router{}}
+	return populate(&world{t: t}, n)
+}
+
+func populate(w *world, n int) *world {
+	t := w.t
+	t.Helper()
+	w.net, w.routers = fabrictest.New(1), map[topo.RouterID]*router{}
 	root, err := keys.NewRoot(cluster, time.Now(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -70,6 +78,14 @@ func newWorld(t *testing.T, n int) *world {
 	return w
 }
 
+// endpoint is where a router listens.
+func (w *world) endpoint(id topo.RouterID) netip.AddrPort {
+	if w.v6 {
+		return netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: byte(id)}), 5201)
+	}
+	return addrOf(id)
+}
+
 // newRouter makes a router with a certificate, and the catalog's line about it.
 func (w *world) newRouter(id topo.RouterID) Router {
 	w.t.Helper()
@@ -81,7 +97,7 @@ func (w *world) newRouter(id topo.RouterID) Router {
 	w.routers[id] = r
 	return Router{
 		ID: id, Name: fmt.Sprintf("edge-%d", id), Region: "mx-queretaro", Zone: "mx-queretaro-a", PublicKey: key.Public(),
-		Endpoints: []netip.AddrPort{addrOf(id)},
+		Endpoints: []netip.AddrPort{w.endpoint(id)},
 		Loopbacks: []topo.SegPrefix{prefix(fmt.Sprintf("100.64.0.%d/32", id)), prefix(fmt.Sprintf("fd00::%d/128", id))},
 		Grants:    []topo.SegPrefix{prefix(fmt.Sprintf("10.%d.0.0/16", id)), prefix(fmt.Sprintf("fd00:%d::/32", id))},
 	}
@@ -110,7 +126,7 @@ func (w *world) start(ids ...topo.RouterID) {
 	for _, id := range ids {
 		r := w.routers[id]
 		r.dev = tuntest.New("galleon0", DefaultMTU)
-		conn, dev := w.net.Listen(addrOf(id)), tun.Device(r.dev)
+		conn, dev := w.net.Listen(w.endpoint(id)), tun.Device(r.dev)
 		if w.wrapConn != nil {
 			conn = w.wrapConn(id, conn)
 		}
@@ -199,11 +215,11 @@ func (w *world) close() {
 }
 
 func (w *world) latency(a, b topo.RouterID, oneWay time.Duration) {
-	w.net.Both(addrOf(a).Addr(), addrOf(b).Addr(), func(p *fabrictest.Path) { p.Latency = oneWay })
+	w.net.Both(w.endpoint(a).Addr(), w.endpoint(b).Addr(), func(p *fabrictest.Path) { p.Latency = oneWay })
 }
 
-func (w *world) cut(a, b topo.RouterID)  { w.net.Cut(addrOf(a).Addr(), addrOf(b).Addr()) }
-func (w *world) heal(a, b topo.RouterID) { w.net.Heal(addrOf(a).Addr(), addrOf(b).Addr()) }
+func (w *world) cut(a, b topo.RouterID)  { w.net.Cut(w.endpoint(a).Addr(), w.endpoint(b).Addr()) }
+func (w *world) heal(a, b topo.RouterID) { w.net.Heal(w.endpoint(a).Addr(), w.endpoint(b).Addr()) }
 
 // until waits for a condition, and says how long it took.
 func (w *world) until(what string, within time.Duration, ok func() bool) time.Duration {
