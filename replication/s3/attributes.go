@@ -12,8 +12,11 @@ func (c *call) getAttributes() error {
 	if err != nil {
 		return err
 	}
+	if c.header.Get("X-Amz-Object-Attributes") == "" {
+		return apiErr("InvalidRequest", "x-amz-object-attributes must say what is wanted")
+	}
 	wanted := map[string]bool{}
-	for a := range strings.SplitSeq(c.header.Get("X-Amz-Object-Attributes"), ",") {
+	for a := range strings.SplitSeq(strings.Join(c.header["X-Amz-Object-Attributes"], ","), ",") {
 		switch a = strings.TrimSpace(a); a {
 		case "ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize":
 			wanted[a] = true

@@ -14,31 +14,6 @@ const ownerID = "galleon"
 // timeXML is how S3 writes times in documents: to the millisecond, UTC.
 func timeXML(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-type ownerXML struct {
-	ID          string
-	DisplayName string
-}
-
-var owner = ownerXML{ID: ownerID, DisplayName: ownerID}
-
-func (c *call) listBuckets() error {
-	all, err := c.h.cfg.Backend.ListBuckets(c.ctx)
-	if err != nil {
-		return err
-	}
-	type bucketXML struct{ Name, CreationDate string }
-	var doc struct {
-		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListAllMyBucketsResult"`
-		Owner   ownerXML
-		Buckets []bucketXML `xml:"Buckets>Bucket"`
-	}
-	doc.Owner = owner
-	for _, b := range all {
-		doc.Buckets = append(doc.Buckets, bucketXML{b.Name, timeXML(b.Created)})
-	}
-	return c.writeXML(http.StatusOK, doc)
-}
-
 func (c *call) createBucket() error {
 	if err := c.refuseUnsupported(); err != nil {
 		return err
@@ -53,9 +28,17 @@ func (c *call) createBucket() error {
 	var doc struct {
 		XMLName            xml.Name `xml:"CreateBucketConfiguration"`
 		LocationConstraint string
+		Tags               *struct{} `xml:"Tags"`
+		Location, Bucket   *struct{}
 	}
 	if err := c.readXML(&doc, maxForm, true); err != nil {
 		return err
+	}
+	switch {
+	case doc.Tags != nil:
+		return notImplemented("bucket tags")
+	case doc.Location != nil || doc.Bucket != nil:
+		return notImplemented("directory buckets")
 	}
 	if l := doc.LocationConstraint; l != "" && l != c.h.cfg.Region && !c.alsoRegion(l) {
 		return apiErr("IllegalLocationConstraintException",

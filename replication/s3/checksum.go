@@ -1,8 +1,10 @@
 package s3
 
 import (
+	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"hash"
 	"hash/crc32"
@@ -34,6 +36,8 @@ var algorithms = []*checksumAlgorithm{
 	{name: "CRC64NVME", size: 8, new: func() hash.Hash { return crc64nvme.New() }, poly: nvmePoly},
 	{name: "SHA1", size: 20, new: sha1.New, composite: true},
 	{name: "SHA256", size: 32, new: sha256.New, composite: true},
+	{name: "SHA512", size: 64, new: sha512.New, composite: true},
+	{name: "MD5", size: 16, new: md5.New, composite: true},
 }
 
 // defaultAlgorithm is computed when a client names none, as AWS does: it is the cheapest, and the sums
@@ -66,13 +70,13 @@ func statedChecksum(h http.Header, trailer string) (a *checksumAlgorithm, value 
 			return nil, "", apiErr("InvalidRequest", "expecting a single x-amz-checksum- header or trailer")
 		}
 		if a = findAlgorithm(alg); a == nil {
-			return nil, "", notImplemented(strings.ToLower(name))
+			return nil, "", apiErr("InvalidRequest", "the checksum %.80s is not known: use CRC32, CRC32C, CRC64NVME, SHA1, SHA256, SHA512 or MD5", strings.ToLower(name))
 		}
 		value = v[0]
 	}
 	if trailer != "" {
 		if a = findAlgorithm(strings.TrimPrefix(trailer, "x-amz-checksum-")); a == nil {
-			return nil, "", notImplemented(trailer)
+			return nil, "", apiErr("InvalidRequest", "the checksum %.80s is not known: use CRC32, CRC32C, CRC64NVME, SHA1, SHA256, SHA512 or MD5", trailer)
 		}
 	}
 	if sdk := h.Get("X-Amz-Sdk-Checksum-Algorithm"); sdk != "" {
@@ -84,7 +88,7 @@ func statedChecksum(h http.Header, trailer string) (a *checksumAlgorithm, value 
 			return nil, "", apiErr("InvalidRequest", "x-amz-sdk-checksum-algorithm is %s and the request has a checksum of %s", named.name, a.name)
 		}
 	}
-	if value != "" && !a.wellFormed(value) {
+	if a != nil && trailer == "" && !a.wellFormed(value) {
 		return nil, "", apiErr("InvalidRequest", "the value of %s is not %d bytes in base64", a.header(), a.size)
 	}
 	return a, value, nil

@@ -1,33 +1,14 @@
 package s3
 
 import (
-	"crypto/md5"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/xml"
+	"errors"
 	"net/http"
 	"strconv"
+	"strings"
+
+	"github.com/galleon-net/galleon/replication/object"
 )
-
-// checksumsXML are the checksums that documents have as elements.
-type checksumsXML struct {
-	ChecksumCRC32     string `xml:",omitempty"`
-	ChecksumCRC32C    string `xml:",omitempty"`
-	ChecksumCRC64NVME string `xml:",omitempty"`
-	ChecksumSHA1      string `xml:",omitempty"`
-	ChecksumSHA256    string `xml:",omitempty"`
-}
-
-func checksumsOf(m map[string]string) checksumsXML {
-	return checksumsXML{m["CRC32"], m["CRC32C"], m["CRC64NVME"], m["SHA1"], m["SHA256"]}
-}
-
-func (x checksumsXML) byName() map[string]string {
-	return map[string]string{
-		"CRC32": x.ChecksumCRC32, "CRC32C": x.ChecksumCRC32C, "CRC64NVME": x.ChecksumCRC64NVME,
-		"SHA1": x.ChecksumSHA1, "SHA256": x.ChecksumSHA256,
-	}
-}
 
 type completePartXML struct {
 	PartNumber int
@@ -50,18 +31,26 @@ func (c *call) completeUpload() error {
 		return err
 	}
 	// The checksum headers of this request are the object's, not the document's, so the document is
-	// read without them.
-	alg, want, err := statedChecksum(c.header, "")
-	if err != nil {
-		return err
-	}
+	// read without them and they are judged after.
+	stated := c.header
 	var doc completeXML
 	if err := c.readUncheckedXML(&doc); err != nil {
 		return err
 	}
+	if err := doc.check(); err != nil {
+		return err
+	}
 	u, err := c.upload()
+	if errors.Is(err, ErrNoSuchUpload) {
+		if v, ok := c.completedBefore(doc.Parts); ok {
+			return c.writeCompleted(b, v)
+		}
+	}
 	if err != nil {
 		return err
+	}
+	if t := stated.Get("X-Amz-Checksum-Type"); t != "" && u.Type != "" && !strings.EqualFold(t, u.Type) {
+		return apiErr("InvalidRequest", "the upload was opened with the checksum type %s", u.Type)
 	}
 	parts, err := c.chosenParts(u, doc.Parts)
 	if err != nil {
@@ -69,10 +58,8 @@ func (c *call) completeUpload() error {
 	}
 	in := CompleteInput{Bucket: c.bucket, Key: c.key, UploadID: u.ID, Parts: parts, ETag: multipartETag(parts), Conditions: cond}
 	in.Checksums = wholeChecksum(u, parts)
-	if alg != nil && want != "" {
-		if got := in.Checksums[alg.name]; got != want && got != want+"-"+strconv.Itoa(len(parts)) {
-			return apiErr("BadDigest", "the %s that the request stated is not the one of the parts that were uploaded", alg.name)
-		}
+	if err := judgeWhole(stated, in); err != nil {
+		return err
 	}
 	if s := c.header.Get("X-Amz-Mp-Object-Size"); s != "" {
 		if n, ok := parseOffset(s); !ok || n != sizeOf(parts) {
@@ -83,6 +70,21 @@ func (c *call) completeUpload() error {
 	if err != nil {
 		return err
 	}
+	return c.writeCompleted(b, v)
+}
+
+// completedBefore finds the object that this same request made before: its answer was lost and the
+// client asks again. The ETag is made of the parts' and so names them all.
+func (c *call) completedBefore(parts []completePartXML) (object.Version, bool) {
+	list := make([]Part, len(parts))
+	for i, p := range parts {
+		list[i].ETag = unquote(p.ETag)
+	}
+	v, err := c.h.cfg.Backend.GetVersion(c.ctx, c.bucket, c.key, object.VersionID{})
+	return v, err == nil && !v.DeleteMarker && len(v.PartSizes) == len(parts) && v.ETag == multipartETag(list)
+}
+
+func (c *call) writeCompleted(b object.Bucket, v object.Version) error {
 	c.showVersion(b, v.ID)
 	out := struct {
 		XMLName  xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CompleteMultipartUploadResult"`
@@ -94,9 +96,9 @@ func (c *call) completeUpload() error {
 		ChecksumType string `xml:",omitempty"`
 	}{
 		Location: "http://" + c.r.Host + c.r.URL.EscapedPath(), Bucket: c.bucket, Key: c.key, ETag: quote(v.ETag),
-		checksumsXML: checksumsOf(in.Checksums),
+		checksumsXML: checksumsOf(v.Checksums),
 	}
-	for _, s := range in.Checksums {
+	for _, s := range v.Checksums {
 		out.ChecksumType = checksumType(s)
 	}
 	return c.writeXML(http.StatusOK, out)
@@ -118,19 +120,45 @@ func without(h http.Header, name string) http.Header {
 	return h
 }
 
-// chosenParts finds the parts that the client lists among the stored ones, and judges the list.
-func (c *call) chosenParts(u Upload, want []completePartXML) ([]Part, error) {
-	if len(want) == 0 || len(want) > maxParts {
-		return nil, apiErr("MalformedXML", "the document must list 1 to %d parts and lists %d", maxParts, len(want))
-	}
-	for i, w := range want {
+// judgeWhole compares the checksums that a request states of the whole object.
+func judgeWhole(stated http.Header, in CompleteInput) error {
+	for _, a := range algorithms {
+		want := stated.Get(a.header())
+		if want == "" {
+			continue
+		}
+		plain, _, _ := strings.Cut(want, "-")
+		got := in.Checksums[a.name]
 		switch {
-		case w.PartNumber < 1 || w.PartNumber > maxParts:
-			return nil, apiErr("InvalidArgument", "part number %d: must be from 1 to %d", w.PartNumber, maxParts)
-		case i > 0 && w.PartNumber <= want[i-1].PartNumber:
-			return nil, apiErr("InvalidPartOrder", "part %d is listed behind part %d: parts must ascend", w.PartNumber, want[i-1].PartNumber)
+		case !a.wellFormed(plain):
+			return apiErr("InvalidRequest", "the value of %s is not %d bytes in base64", a.header(), a.size)
+		case got != want && got != want+"-"+strconv.Itoa(len(in.Parts)):
+			return apiErr("BadDigest", "the %s that the request stated is not the one of the parts that were uploaded", a.name)
 		}
 	}
+	return nil
+}
+
+// check judges a list of parts by itself.
+func (d completeXML) check() error {
+	if len(d.Parts) == 0 || len(d.Parts) > maxParts {
+		return apiErr("MalformedXML", "the document must list 1 to %d parts and lists %d", maxParts, len(d.Parts))
+	}
+	for i, p := range d.Parts {
+		switch {
+		case p.ETag == "":
+			return apiErr("MalformedXML", "a part in the document has no ETag")
+		case p.PartNumber < 1 || p.PartNumber > maxParts:
+			return apiErr("InvalidArgument", "part number %d: must be from 1 to %d", p.PartNumber, maxParts)
+		case i > 0 && p.PartNumber <= d.Parts[i-1].PartNumber:
+			return apiErr("InvalidPartOrder", "part %d is listed behind part %d: parts must ascend", p.PartNumber, d.Parts[i-1].PartNumber)
+		}
+	}
+	return nil
+}
+
+// chosenParts finds the parts that the client lists among the stored ones, and judges the list.
+func (c *call) chosenParts(u Upload, want []completePartXML) ([]Part, error) {
 	chosen := make([]Part, 0, len(want))
 	after, more := want[0].PartNumber-1, true
 	for more && len(chosen) < len(want) {
@@ -165,58 +193,4 @@ func (c *call) chosenParts(u Upload, want []completePartXML) ([]Part, error) {
 		}
 	}
 	return chosen, nil
-}
-
-func sizeOf(parts []Part) (n int64) {
-	for _, p := range parts {
-		n += p.Size
-	}
-	return n
-}
-
-// multipartETag is the MD5 of the parts' MD5s and their count.
-func multipartETag(parts []Part) string {
-	h := md5.New()
-	for _, p := range parts {
-		if b, err := hex.DecodeString(p.ETag); err == nil {
-			h.Write(b)
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil)) + "-" + strconv.Itoa(len(parts))
-}
-
-// wholeChecksum makes the object's checksum from those of its parts; nil when a part has none.
-func wholeChecksum(u Upload, parts []Part) map[string]string {
-	a, _ := u.algorithm()
-	sums := make([][]byte, len(parts))
-	for i, p := range parts {
-		b, err := base64.StdEncoding.DecodeString(p.Checksums[a.name])
-		if err != nil || len(b) != a.size {
-			return nil
-		}
-		sums[i] = b
-	}
-	if u.Type == composite {
-		h := a.new()
-		for _, s := range sums {
-			h.Write(s)
-		}
-		return map[string]string{a.name: base64.StdEncoding.EncodeToString(h.Sum(nil)) + "-" + strconv.Itoa(len(parts))}
-	}
-	var whole uint64
-	for i, s := range sums {
-		whole = joinCRC(a.poly, uint(8*a.size), whole, bigEndian(s), parts[i].Size)
-	}
-	out := make([]byte, a.size)
-	for i := range out {
-		out[i] = byte(whole >> (8 * (a.size - 1 - i)))
-	}
-	return map[string]string{a.name: base64.StdEncoding.EncodeToString(out)}
-}
-
-func bigEndian(b []byte) (v uint64) {
-	for _, c := range b {
-		v = v<<8 | uint64(c)
-	}
-	return v
 }

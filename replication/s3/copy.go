@@ -19,7 +19,7 @@ func (c *call) source() (object.Version, error) {
 	raw, version, _ := strings.Cut(raw, "?versionId=")
 	path, err := sigv4.DecodePath(raw)
 	if err != nil {
-		return none, err
+		return none, apiErr("InvalidArgument", "x-amz-copy-source must be URL-encoded")
 	}
 	path = strings.TrimPrefix(path, "/")
 	from, key, ok := strings.Cut(path, "/")
@@ -43,6 +43,9 @@ func (c *call) source() (object.Version, error) {
 	if err != nil {
 		return none, err
 	}
+	if o := c.header.Get("X-Amz-Source-Expected-Bucket-Owner"); o != "" && o != ownerID {
+		return none, apiErr("AccessDenied", "the source bucket's owner is %s", ownerID)
+	}
 	v, err := c.h.cfg.Backend.GetVersion(c.ctx, from, key, id)
 	switch {
 	case err != nil:
@@ -61,22 +64,23 @@ func (c *call) source() (object.Version, error) {
 }
 
 type copyResultXML struct {
-	XMLName           xml.Name
-	Xmlns             string `xml:"xmlns,attr"`
-	LastModified      string
-	ETag              string
-	ChecksumCRC32     string `xml:",omitempty"`
-	ChecksumCRC32C    string `xml:",omitempty"`
-	ChecksumCRC64NVME string `xml:",omitempty"`
-	ChecksumSHA1      string `xml:",omitempty"`
-	ChecksumSHA256    string `xml:",omitempty"`
-	ChecksumType      string `xml:",omitempty"`
+	XMLName      xml.Name
+	Xmlns        string `xml:"xmlns,attr"`
+	LastModified string
+	ETag         string
+	checksumsXML
+	ChecksumType string `xml:",omitempty"`
 }
 
 func (c *call) copyObject() error {
 	b, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket)
 	if err != nil {
 		return err
+	}
+	want := c.header.Get("X-Amz-Checksum-Algorithm")
+	alg := findAlgorithm(want)
+	if want != "" && alg == nil {
+		return apiErr("InvalidRequest", "x-amz-checksum-algorithm %.40q is not known", want)
 	}
 	src, err := c.source()
 	if err != nil {
@@ -101,8 +105,7 @@ func (c *call) copyObject() error {
 	if d := c.header.Get("X-Amz-Tagging-Directive"); d != "" && d != "COPY" {
 		return notImplemented("object tags")
 	}
-	_, named := c.header["X-Amz-Copy-Source"]
-	latest := named && !strings.Contains(c.header.Get("X-Amz-Copy-Source"), "?versionId=")
+	latest := !strings.Contains(c.header.Get("X-Amz-Copy-Source"), "?versionId=")
 	if src.Bucket == dst.Bucket && src.Key == dst.Key && !replace && latest {
 		return apiErr("InvalidRequest", "a copy of an object onto itself must replace its metadata: x-amz-metadata-directive: REPLACE")
 	}
@@ -110,8 +113,8 @@ func (c *call) copyObject() error {
 	if err != nil {
 		return err
 	}
-	if name := c.header.Get("X-Amz-Checksum-Algorithm"); name != "" {
-		if dst.Checksums, err = c.checksumOf(src, name); err != nil {
+	if alg != nil {
+		if dst.Checksums, err = c.checksumOf(src, alg); err != nil {
 			return err
 		}
 	}
@@ -124,11 +127,7 @@ func (c *call) copyObject() error {
 }
 
 // checksumOf gives a checksum of an object's bytes, reading them when it is not among the stored ones.
-func (c *call) checksumOf(v object.Version, name string) (map[string]string, error) {
-	a := findAlgorithm(name)
-	if a == nil {
-		return nil, apiErr("InvalidArgument", "x-amz-checksum-algorithm %.40q is not known", name)
-	}
+func (c *call) checksumOf(v object.Version, a *checksumAlgorithm) (map[string]string, error) {
 	if s := v.Checksums[a.name]; s != "" {
 		return map[string]string{a.name: s}, nil
 	}

@@ -8,6 +8,11 @@ import (
 )
 
 func (c *call) deleteObject() error {
+	for _, n := range []string{"X-Amz-If-Match-Size", "X-Amz-If-Match-Last-Modified-Time"} {
+		if c.header.Get(n) != "" {
+			return notImplemented(n) // a condition that is ignored deletes what should stay
+		}
+	}
 	b, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket)
 	if err != nil {
 		return err
@@ -55,9 +60,11 @@ func (c *call) deleteObjects() error {
 		XMLName xml.Name `xml:"Delete"`
 		Quiet   bool
 		Objects []struct {
-			Key       string
-			VersionID string `xml:"VersionId"`
-			ETag      string
+			Key              string
+			VersionID        string `xml:"VersionId"`
+			ETag             string
+			LastModifiedTime string
+			Size             string
 		} `xml:"Object"`
 	}
 	if err := c.readXML(&doc, maxManifest, false); err != nil {
@@ -72,6 +79,9 @@ func (c *call) deleteObjects() error {
 		Errors  []deleteErrorXML `xml:"Error"`
 	}
 	for _, o := range doc.Objects {
+		if o.LastModifiedTime != "" || o.Size != "" {
+			return notImplemented("deleting on the condition of a size or a time")
+		}
 		d, err := c.deleteOne(o.Key, o.VersionID, unquote(o.ETag))
 		if err != nil {
 			e := asAPIError(err)

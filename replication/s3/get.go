@@ -46,6 +46,10 @@ func (c *call) readObject(withBody bool) error {
 	if err != nil {
 		return err
 	}
+	part, err := c.partNumber()
+	if err != nil {
+		return err
+	}
 	v, err := c.version()
 	if err != nil {
 		return err
@@ -60,7 +64,7 @@ func (c *call) readObject(withBody bool) error {
 		c.empty(http.StatusNotModified)
 		return nil
 	}
-	status, rng, err := c.rangeOf(v)
+	status, rng, err := c.rangeOf(v, part)
 	if err != nil {
 		return err
 	}
@@ -82,7 +86,7 @@ func (c *call) readObject(withBody bool) error {
 }
 
 // rangeOf gives the bytes that the request asks for: all, a range, or a part by its number.
-func (c *call) rangeOf(v object.Version) (status int, r byteRange, err error) {
+func (c *call) rangeOf(v object.Version, part int) (status int, r byteRange, err error) {
 	whole := byteRange{0, v.Size}
 	header := c.header.Get("Range")
 	if ifRange := c.header.Get("If-Range"); ifRange != "" && header != "" {
@@ -90,12 +94,8 @@ func (c *call) rangeOf(v object.Version) (status int, r byteRange, err error) {
 			header = ""
 		}
 	}
-	part, byPart := c.query.Get("partNumber")
-	if byPart && header != "" {
-		return 0, r, apiErr("InvalidRequest", "a request may have a Range or a partNumber, not both")
-	}
-	ok, satisfiable := byPart, true
-	if byPart {
+	ok, satisfiable := part > 0, true
+	if part > 0 {
 		if r, err = c.partOf(v, part); err != nil {
 			return 0, r, err
 		}
@@ -113,12 +113,24 @@ func (c *call) rangeOf(v object.Version) (status int, r byteRange, err error) {
 	return http.StatusPartialContent, r, nil
 }
 
-// partOf gives the range of a part of a multipart object; any other object is its own part 1.
-func (c *call) partOf(v object.Version, number string) (byteRange, error) {
-	n, err := strconv.Atoi(number)
-	if err != nil || n < 1 || n > maxParts {
-		return byteRange{}, apiErr("InvalidArgument", "partNumber must be from 1 to %d", maxParts)
+// partNumber gives the part that the request names, 0 when it names none.
+func (c *call) partNumber() (int, error) {
+	s, ok := c.query.Get("partNumber")
+	if !ok {
+		return 0, nil
 	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > maxParts {
+		return 0, apiErr("InvalidArgument", "partNumber must be from 1 to %d", maxParts)
+	}
+	if c.header.Get("Range") != "" {
+		return 0, apiErr("InvalidRequest", "a request may have a Range or a partNumber, not both")
+	}
+	return n, nil
+}
+
+// partOf gives the range of part n of a multipart object; any other object is its own part 1.
+func (c *call) partOf(v object.Version, n int) (byteRange, error) {
 	if len(v.PartSizes) == 0 {
 		if n > 1 {
 			return byteRange{}, apiErr("InvalidPartNumber", "the object has 1 part")

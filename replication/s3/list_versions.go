@@ -9,15 +9,17 @@ import (
 )
 
 type versionXML struct {
-	XMLName      xml.Name // Version or DeleteMarker
-	Key          string
-	VersionID    string `xml:"VersionId"`
-	IsLatest     bool
-	LastModified string
-	ETag         string `xml:",omitempty"`
-	Size         *int64
-	StorageClass string `xml:",omitempty"`
-	Owner        ownerXML
+	XMLName           xml.Name // Version or DeleteMarker
+	Key               string
+	VersionID         string `xml:"VersionId"`
+	IsLatest          bool
+	LastModified      string
+	ETag              string `xml:",omitempty"`
+	ChecksumAlgorithm string `xml:",omitempty"`
+	ChecksumType      string `xml:",omitempty"`
+	Size              *int64
+	StorageClass      string `xml:",omitempty"`
+	Owner             ownerXML
 }
 
 type versionsXML struct {
@@ -97,6 +99,7 @@ func versionEntry(l listing, b object.Bucket, v object.Version, latest bool) ver
 		return x
 	}
 	x.XMLName.Local = "Version"
+	x.ChecksumAlgorithm, x.ChecksumType = checksumLabels(v)
 	x.ETag, x.Size, x.StorageClass = quote(v.ETag), &v.Size, "STANDARD"
 	return x
 }

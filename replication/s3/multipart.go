@@ -2,6 +2,7 @@ package s3
 
 import (
 	"encoding/xml"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -132,7 +133,8 @@ func (c *call) copyPart(in PartInput, u Upload) error {
 	if h := c.header.Get("X-Amz-Copy-Source-Range"); h != "" {
 		var ok, satisfiable bool
 		r, ok, satisfiable = parseRange(h, src.Size)
-		if !ok || !satisfiable || strings.HasPrefix(h, "bytes=-") || strings.HasSuffix(h, "-") {
+		// Unlike Range, nothing is cut to fit: the range must be the one that is copied.
+		if !ok || !satisfiable || h != fmt.Sprintf("bytes=%d-%d", r.off, r.off+r.n-1) {
 			return apiErr("InvalidArgument", "x-amz-copy-source-range %.80q must be bytes=first-last within the source's %d bytes", h, src.Size)
 		}
 	}
@@ -183,6 +185,11 @@ func (c *call) abortUpload() error {
 	if err != nil {
 		return err
 	}
+	if t := c.header.Get("X-Amz-If-Match-Initiated-Time"); t != "" {
+		if at, ok := httpDate(t); !ok || !at.Equal(u.Initiated.Truncate(time.Second)) {
+			return ErrPrecondition
+		}
+	}
 	if err := c.h.cfg.Backend.AbortUpload(c.ctx, c.bucket, c.key, u.ID); err != nil {
 		return err
 	}
@@ -193,8 +200,7 @@ func (c *call) abortUpload() error {
 func copyResult(name string, modified time.Time, etag string, sums map[string]string) copyResultXML {
 	doc := copyResultXML{
 		XMLName: xml.Name{Local: name}, Xmlns: xmlns, LastModified: timeXML(modified), ETag: quote(etag),
-		ChecksumCRC32: sums["CRC32"], ChecksumCRC32C: sums["CRC32C"], ChecksumCRC64NVME: sums["CRC64NVME"],
-		ChecksumSHA1: sums["SHA1"], ChecksumSHA256: sums["SHA256"],
+		checksumsXML: checksumsOf(sums),
 	}
 	for _, v := range sums {
 		doc.ChecksumType = checksumType(v)

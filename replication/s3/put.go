@@ -54,7 +54,7 @@ func (c *call) writeConditions() (Conditions, error) {
 		}
 	}
 	if match != "" && noneMatch != "" {
-		return Conditions{}, apiErr("InvalidRequest", "a write may have If-Match or If-None-Match, not both")
+		return Conditions{}, notImplemented("a write with both If-Match and If-None-Match")
 	}
 	return Conditions{IfMatch: unquote(match), IfNoneMatch: unquote(noneMatch)}, nil
 }

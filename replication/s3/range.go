@@ -15,7 +15,7 @@ func parseRange(h string, size int64) (r byteRange, ok, satisfiable bool) {
 	if !found || strings.Contains(spec, ",") {
 		return byteRange{}, false, true
 	}
-	first, last, found := strings.Cut(strings.TrimSpace(spec), "-")
+	first, last, found := strings.Cut(spec, "-")
 	if !found {
 		return byteRange{}, false, true
 	}
@@ -23,6 +23,9 @@ func parseRange(h string, size int64) (r byteRange, ok, satisfiable bool) {
 		n, valid := parseOffset(last)
 		if !valid {
 			return byteRange{}, false, true
+		}
+		if n > 0 && size == 0 {
+			return byteRange{}, false, true // S3 gives the empty object
 		}
 		n = min(n, size)
 		return byteRange{size - n, n}, true, n > 0

@@ -93,6 +93,9 @@ func (c *call) route() error {
 	case c.key != "":
 		return apiErr("InvalidBucketName", "the bucket's name is empty")
 	}
+	if err := c.misplaced(); err != nil {
+		return err
+	}
 	sub := ""
 	for _, p := range c.query {
 		switch {
@@ -133,4 +136,23 @@ func (c *call) route() error {
 		return notImplemented(c.r.Method)
 	}
 	return apiErr("MethodNotAllowed", "%s is not allowed here", c.r.Method)
+}
+
+// misplaced refuses parameters and headers that mean something in another operation than the one that
+// would be served: a part that forgot its uploadId must not replace the object.
+func (c *call) misplaced() error {
+	_, upload := c.query.Get("uploadId")
+	_, part := c.query.Get("partNumber")
+	_, version := c.query.Get("versionId")
+	_, copying := c.header["X-Amz-Copy-Source"]
+	write := c.r.Method == http.MethodPut || c.r.Method == http.MethodPost
+	switch {
+	case c.r.Method == http.MethodPut && part != upload:
+		return apiErr("InvalidArgument", "a part needs both partNumber and uploadId")
+	case write && version:
+		return apiErr("InvalidArgument", "this operation takes no versionId: a write makes its version")
+	case copying && (c.r.Method != http.MethodPut || c.key == ""):
+		return apiErr("InvalidArgument", "this operation takes no x-amz-copy-source")
+	}
+	return nil
 }

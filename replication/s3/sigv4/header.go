@@ -20,7 +20,7 @@ func parseHeader(r Request, p Policy, now time.Time) (*Auth, error) {
 	case scheme == "AWS":
 		return nil, refuse("InvalidRequest", "signature version 2 is not supported: use signature version 4 (%s)", algorithm)
 	case scheme != algorithm:
-		return nil, refuse("InvalidRequest", "the authorization mechanism %.40q is not supported: use %s", scheme, algorithm)
+		return nil, refuse("InvalidArgument", "the authorization mechanism %.40q is not supported: use %s", scheme, algorithm)
 	case !ok:
 		return nil, malformed("the Authorization header ends after %s", algorithm)
 	}

@@ -90,7 +90,7 @@ func once(h http.Header) error {
 		}
 		lower := strings.ToLower(name)
 		switch {
-		case strings.HasPrefix(lower, "x-amz-meta-"):
+		case strings.HasPrefix(lower, "x-amz-meta-"), lower == "x-amz-object-attributes": // lists, by definition
 		case strings.HasPrefix(lower, "x-amz-"), strings.HasPrefix(lower, "content-"),
 			lower == "authorization", lower == "date", lower == "host":
 			return refuse("InvalidRequest", "the request has the header %s %d times", lower, len(values))
