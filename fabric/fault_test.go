@@ -91,3 +91,41 @@ func TestADeviceThatRefuses(t *testing.T) {
 		}
 	})
 }
+
+// narrowConn is an interface whose MTU is too small for the fabric's datagrams.
+type narrowConn struct{ net.PacketConn }
+
+func (c narrowConn) WriteTo(b []byte, to net.Addr) (int, error) {
+	if len(b) > 1400 {
+		return 0, syscall.EMSGSIZE
+	}
+	return c.PacketConn.WriteTo(b, to)
+}
+
+// The kernel refuses a size: the link gets the smaller MTU at once, for both ends.
+func TestANarrowInterface(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		w.wrapConn = func(id topo.RouterID, c net.PacketConn) net.PacketConn {
+			if id == 1 {
+				return narrowConn{c}
+			}
+			return c
+		}
+		w.startAll()
+		w.untilMeshed(1, 2)
+		w.until("the smaller MTU", time.Second, func() bool {
+			x, err := w.routers[2].mesh.Explain(1)
+			return err == nil && x.MTU == 1280 && w.peer(1, 2).Link.MTU == smallDatagram
+		})
+		small := packet(host4(1), host4(2), 1280, "x")
+		w.send(1, small)
+		if got, ok := w.delivered(2, time.Second); !ok || string(got) != string(small) {
+			t.Error("a small packet did not pass")
+		}
+		w.send(2, packet(host4(2), host4(1), 1400, "x"))
+		if got, ok := w.delivered(2, time.Second); !ok || got[20] != 3 || got[21] != 4 {
+			t.Errorf("no ICMP message at the other end: %x", got)
+		}
+	})
+}

@@ -61,6 +61,7 @@ type reason uint8
 
 const (
 	dropMalformed reason = iota
+	dropLocal
 	dropSource
 	dropNoRoute
 	dropNoLink
@@ -80,6 +81,7 @@ const (
 // reasonNames are the keys of Status.Drops.
 var reasonNames = [reasons]string{
 	dropMalformed: "malformed",
+	dropLocal:     "link-local",           // from the TUN: what an interface says to its own wire
 	dropSource:    "source-not-ours",      // from the TUN, with a source that this router has no grant for
 	dropNoRoute:   "no-route",             // no router announces the destination
 	dropNoLink:    "no-usable-link",       // next hop and backup are both down

@@ -59,6 +59,10 @@ func (f *forwarder) outward(v *view, pkt, buf []byte, reply *icmpReplies) (under
 		f.drop(dropMalformed)
 		return none, false
 	}
+	if ip.dst.IsMulticast() || ip.src.IsLinkLocalUnicast() {
+		f.drop(dropLocal)
+		return none, false
+	}
 	if _, ours := v.mine.Lookup(seg, ip.src); !ours {
 		f.drop(dropSource)
 		return none, false

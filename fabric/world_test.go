@@ -3,7 +3,6 @@ package fabric
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"fmt"
 	mrand "math/rand/v2"
 	"net"
@@ -19,12 +18,14 @@ import (
 	"github.com/galleon-net/galleon/fabric/tun"
 	"github.com/galleon-net/galleon/fabric/tun/tuntest"
 	"github.com/galleon-net/galleon/fabric/underlay"
-	"github.com/galleon-net/galleon/fabric/wire"
 )
 
 // world is a whole mesh in one process, in the bubble's time: routers over a simulated network, with a
+
 // TUN in memory each. Router n has the endpoint 192.0.2.n, the loopbacks 100.64.0.n and fd00::n, and the
+
 // prefixes 10.n.0.0/16 and fd00:n::/32.
+
 type world struct {
 	t       *testing.T
 	net     *fabrictest.Net
@@ -79,6 +80,7 @@ func populate(w *world, n int) *world {
 }
 
 // endpoint is where a router listens.
+
 func (w *world) endpoint(id topo.RouterID) netip.AddrPort {
 	if w.v6 {
 		return netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: byte(id)}), 5201)
@@ -87,6 +89,7 @@ func (w *world) endpoint(id topo.RouterID) netip.AddrPort {
 }
 
 // newRouter makes a router with a certificate, and the catalog's line about it.
+
 func (w *world) newRouter(id topo.RouterID) Router {
 	w.t.Helper()
 	key, err := keys.Generate(rand.Reader)
@@ -114,6 +117,7 @@ func (w *world) credential(id topo.RouterID, key keys.Private) *keys.Credential 
 }
 
 // config is what router id is set to.
+
 func (w *world) config(id topo.RouterID) Config {
 	c := w.conf
 	c.Self = id
@@ -160,6 +164,7 @@ func (w *world) start(ids ...topo.RouterID) {
 }
 
 // startAll starts every router.
+
 func (w *world) startAll() {
 	for id := topo.RouterID(1); int(id) <= len(w.conf.Routers); id++ {
 		w.start(id)
@@ -167,6 +172,7 @@ func (w *world) startAll() {
 }
 
 // kill ends a router, and its goodbyes are lost.
+
 func (w *world) kill(id topo.RouterID) {
 	w.t.Helper()
 	for o := range w.routers {
@@ -183,6 +189,7 @@ func (w *world) kill(id topo.RouterID) {
 }
 
 // revive starts a killed router again, with nothing but its key.
+
 func (w *world) revive(id topo.RouterID) {
 	w.t.Helper()
 	for o := range w.routers {
@@ -218,10 +225,12 @@ func (w *world) latency(a, b topo.RouterID, oneWay time.Duration) {
 	w.net.Both(w.endpoint(a).Addr(), w.endpoint(b).Addr(), func(p *fabrictest.Path) { p.Latency = oneWay })
 }
 
-func (w *world) cut(a, b topo.RouterID)  { w.net.Cut(w.endpoint(a).Addr(), w.endpoint(b).Addr()) }
+func (w *world) cut(a, b topo.RouterID) { w.net.Cut(w.endpoint(a).Addr(), w.endpoint(b).Addr()) }
+
 func (w *world) heal(a, b topo.RouterID) { w.net.Heal(w.endpoint(a).Addr(), w.endpoint(b).Addr()) }
 
 // until waits for a condition, and says how long it took.
+
 func (w *world) until(what string, within time.Duration, ok func() bool) time.Duration {
 	w.t.Helper()
 	start := time.Now()
@@ -240,6 +249,7 @@ func (w *world) until(what string, within time.Duration, ok func() bool) time.Du
 }
 
 // reaches says how a sees b: direct, relayed, no.
+
 func (w *world) reaches(a, b topo.RouterID) string {
 	for _, p := range w.routers[a].mesh.Status().Peers {
 		if p.Router == b {
@@ -259,6 +269,7 @@ func (w *world) peer(a, b topo.RouterID) PeerStatus {
 }
 
 // untilMeshed waits until each of the routers reaches each other one directly, with keys and prefixes.
+
 func (w *world) untilMeshed(ids ...topo.RouterID) {
 	w.t.Helper()
 	w.until("full mesh", 10*time.Second, func() bool {
@@ -279,108 +290,21 @@ func (w *world) untilMeshed(ids ...topo.RouterID) {
 }
 
 // host addresses behind a router.
-func host4(r topo.RouterID) string { return fmt.Sprintf("10.%d.0.5", r) }
-func host6(r topo.RouterID) string { return fmt.Sprintf("fd00:%d::5", r) }
 
 // send puts one packet into a's device.
-func (w *world) send(a topo.RouterID, pkt []byte) {
-	w.t.Helper()
-	if !w.routers[a].dev.Inject(pkt) {
-		w.t.Fatalf("%s's device took no packet", a)
-	}
-}
 
 // delivered takes what came out of b's device within d.
-func (w *world) delivered(b topo.RouterID, d time.Duration) ([]byte, bool) {
-	timeout := time.NewTimer(d)
-	defer timeout.Stop()
-	select {
-	case p := <-w.routers[b].dev.Delivered():
-		return p, true
-	case <-timeout.C:
-		return nil, false
-	}
-}
 
 // passes sends a packet from a's host to b's and says whether it arrived.
-func (w *world) passes(a, b topo.RouterID) bool {
-	w.t.Helper()
-	pkt := packet(host4(a), host4(b), 500, "ping")
-	w.send(a, pkt)
-	got, ok := w.delivered(b, time.Second)
-	if ok && string(got) != string(pkt) {
-		w.t.Fatalf("%s to %s: another packet arrived", a, b)
-	}
-	return ok
-}
 
 // flow sends a numbered packet from a to b every 10 ms until its result is asked for.
-type flow struct {
-	from, to chan struct{} // closed to stop the sender, then the receiver
-	wg       sync.WaitGroup
-
-	mu   sync.Mutex
-	sent uint32
-	got  map[uint32]bool
-	last time.Time
-	gap  time.Duration // longest time between two arrivals
-}
-
-const flowEvery = 10 * time.Millisecond
-
-func (w *world) flow(a, b topo.RouterID) *flow {
-	f := &flow{from: make(chan struct{}), to: make(chan struct{}), got: map[uint32]bool{}}
-	from, to := w.routers[a].dev, w.routers[b].dev
-	f.wg.Go(func() {
-		tick := time.NewTicker(flowEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-f.from:
-				return
-			case <-tick.C:
-				pkt := packet(host4(a), host4(b), 200, "")
-				f.mu.Lock()
-				binary.BigEndian.PutUint32(pkt[28:], f.sent)
-				f.sent++
-				f.mu.Unlock()
-				from.Inject(pkt)
-			}
-		}
-	})
-	f.wg.Go(func() {
-		for {
-			select {
-			case <-f.to:
-				return
-			case p := <-to.Delivered():
-				f.mu.Lock()
-				now := time.Now()
-				if !f.last.IsZero() {
-					f.gap = max(f.gap, now.Sub(f.last))
-				}
-				f.last = now
-				f.got[binary.BigEndian.Uint32(p[28:])] = true
-				f.mu.Unlock()
-			}
-		}
-	})
-	return f
-}
 
 // result ends the flow and says how many packets are missing, when all that were under way had time to
+
 // arrive, and how long the longest silence was.
-func (f *flow) result() (sent, lost int, gap time.Duration) {
-	close(f.from)
-	time.Sleep(time.Second)
-	close(f.to)
-	f.wg.Wait()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return int(f.sent), int(f.sent) - len(f.got), f.gap
-}
 
 // saw counts the events that match.
+
 func saw[E Event](r *router, match func(E) bool) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -394,20 +318,17 @@ func saw[E Event](r *router, match func(E) bool) int {
 }
 
 // Changes of a path.
-func cutPath(p *fabrictest.Path)    { p.Cut = true }
+
+func cutPath(p *fabrictest.Path) { p.Cut = true }
+
 func narrowPath(p *fabrictest.Path) { p.MTU = 1400 }
-func wholePath(p *fabrictest.Path)  { p.MTU = 0 }
+
+func wholePath(p *fabrictest.Path) { p.MTU = 0 }
 
 // capture keeps the last sealed datagram that goes from a to b and is for dest.
-func capture(into *[]byte, a, b, dest topo.RouterID) func(from, to netip.AddrPort, data []byte) {
-	return func(from, to netip.AddrPort, data []byte) {
-		if h, err := wire.Parse(data); err == nil && from == addrOf(a) && to == addrOf(b) && h.Dest == dest && h.Type == wire.Data {
-			*into = append([]byte(nil), data...)
-		}
-	}
-}
 
 // brief is a status on a line for each peer.
+
 func (s Status) brief() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s drops %v", s.Self, s.Drops)

@@ -1,0 +1,116 @@
+package fabric
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/galleon-net/galleon/fabric/topo"
+	"github.com/galleon-net/galleon/fabric/wire"
+)
+
+func host4(r topo.RouterID) string { return fmt.Sprintf("10.%d.0.5", r) }
+
+func host6(r topo.RouterID) string { return fmt.Sprintf("fd00:%d::5", r) }
+
+func (w *world) send(a topo.RouterID, pkt []byte) {
+	w.t.Helper()
+	if !w.routers[a].dev.Inject(pkt) {
+		w.t.Fatalf("%s's device took no packet", a)
+	}
+}
+
+func (w *world) delivered(b topo.RouterID, d time.Duration) ([]byte, bool) {
+	timeout := time.NewTimer(d)
+	defer timeout.Stop()
+	select {
+	case p := <-w.routers[b].dev.Delivered():
+		return p, true
+	case <-timeout.C:
+		return nil, false
+	}
+}
+
+func (w *world) passes(a, b topo.RouterID) bool {
+	w.t.Helper()
+	pkt := packet(host4(a), host4(b), 500, "ping")
+	w.send(a, pkt)
+	got, ok := w.delivered(b, time.Second)
+	if ok && string(got) != string(pkt) {
+		w.t.Fatalf("%s to %s: another packet arrived", a, b)
+	}
+	return ok
+}
+
+type flow struct {
+	from, to chan struct{} // closed to stop the sender, then the receiver
+	wg       sync.WaitGroup
+
+	mu   sync.Mutex
+	sent uint32
+	got  map[uint32]bool
+	last time.Time
+	gap  time.Duration // longest time between two arrivals
+}
+
+const flowEvery = 10 * time.Millisecond
+
+func (w *world) flow(a, b topo.RouterID) *flow {
+	f := &flow{from: make(chan struct{}), to: make(chan struct{}), got: map[uint32]bool{}}
+	from, to := w.routers[a].dev, w.routers[b].dev
+	f.wg.Go(func() {
+		tick := time.NewTicker(flowEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-f.from:
+				return
+			case <-tick.C:
+				pkt := packet(host4(a), host4(b), 200, "")
+				f.mu.Lock()
+				binary.BigEndian.PutUint32(pkt[28:], f.sent)
+				f.sent++
+				f.mu.Unlock()
+				from.Inject(pkt)
+			}
+		}
+	})
+	f.wg.Go(func() {
+		for {
+			select {
+			case <-f.to:
+				return
+			case p := <-to.Delivered():
+				f.mu.Lock()
+				now := time.Now()
+				if !f.last.IsZero() {
+					f.gap = max(f.gap, now.Sub(f.last))
+				}
+				f.last = now
+				f.got[binary.BigEndian.Uint32(p[28:])] = true
+				f.mu.Unlock()
+			}
+		}
+	})
+	return f
+}
+
+func (f *flow) result() (sent, lost int, gap time.Duration) {
+	close(f.from)
+	time.Sleep(time.Second)
+	close(f.to)
+	f.wg.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return int(f.sent), int(f.sent) - len(f.got), f.gap
+}
+
+func capture(into *[]byte, a, b, dest topo.RouterID) func(from, to netip.AddrPort, data []byte) {
+	return func(from, to netip.AddrPort, data []byte) {
+		if h, err := wire.Parse(data); err == nil && from == addrOf(a) && to == addrOf(b) && h.Dest == dest && h.Type == wire.Data {
+			*into = append([]byte(nil), data...)
+		}
+	}
+}
