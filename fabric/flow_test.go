@@ -11,10 +11,12 @@ import (
 	"github.com/galleon-net/galleon/fabric/wire"
 )
 
+// host addresses behind a router.
 func host4(r topo.RouterID) string { return fmt.Sprintf("10.%d.0.5", r) }
 
 func host6(r topo.RouterID) string { return fmt.Sprintf("fd00:%d::5", r) }
 
+// send puts one packet into a's device.
 func (w *world) send(a topo.RouterID, pkt []byte) {
 	w.t.Helper()
 	if !w.routers[a].dev.Inject(pkt) {
@@ -22,6 +24,7 @@ func (w *world) send(a topo.RouterID, pkt []byte) {
 	}
 }
 
+// delivered takes what came out of b's device within d.
 func (w *world) delivered(b topo.RouterID, d time.Duration) ([]byte, bool) {
 	timeout := time.NewTimer(d)
 	defer timeout.Stop()
@@ -33,6 +36,7 @@ func (w *world) delivered(b topo.RouterID, d time.Duration) ([]byte, bool) {
 	}
 }
 
+// passes sends a packet from a's host to b's and says whether it arrived.
 func (w *world) passes(a, b topo.RouterID) bool {
 	w.t.Helper()
 	pkt := packet(host4(a), host4(b), 500, "ping")
@@ -44,6 +48,7 @@ func (w *world) passes(a, b topo.RouterID) bool {
 	return ok
 }
 
+// flow sends a numbered packet from a to b every 10 ms until its result is asked for.
 type flow struct {
 	from, to chan struct{} // closed to stop the sender, then the receiver
 	wg       sync.WaitGroup
@@ -97,6 +102,8 @@ func (w *world) flow(a, b topo.RouterID) *flow {
 	return f
 }
 
+// result ends the flow and says how many packets are missing, when all that were under way had time to
+// arrive, and how long the longest silence was.
 func (f *flow) result() (sent, lost int, gap time.Duration) {
 	close(f.from)
 	time.Sleep(time.Second)
@@ -107,6 +114,7 @@ func (f *flow) result() (sent, lost int, gap time.Duration) {
 	return int(f.sent), int(f.sent) - len(f.got), f.gap
 }
 
+// capture keeps the last sealed datagram that goes from a to b and is for dest.
 func capture(into *[]byte, a, b, dest topo.RouterID) func(from, to netip.AddrPort, data []byte) {
 	return func(from, to netip.AddrPort, data []byte) {
 		if h, err := wire.Parse(data); err == nil && from == addrOf(a) && to == addrOf(b) && h.Dest == dest && h.Type == wire.Data {

@@ -11,18 +11,6 @@ import (
 	"github.com/galleon-net/galleon/fabric/wire"
 )
 
-// wires is a socket that keeps what is written to it.
-
-// lineup is a line of routers r1 - r2 - r3 without loops, sessions or probes: only their data paths.
-
-// r1 and r3 also have each other's keys, and no link.
-
-// out sends one packet into r's TUN and returns what left for the underlay.
-
-// in gives r a datagram and returns what it delivers and what it passes on.
-
-// dropped says under which reasons r dropped packets so far.
-
 func TestDirectAndRelayed(t *testing.T) {
 	for _, ver := range []struct{ src, dst1, dst2 string }{
 		{"10.1.0.5", "10.2.0.9", "10.3.0.9"}, {"fd00:1::5", "fd00:2::9", "fd00:3::9"},
@@ -165,7 +153,6 @@ func TestReplayedAndAltered(t *testing.T) {
 }
 
 // The switch to the backup is one atomic load away from the verdict: no table is built, nobody is dialed.
-
 func TestBackupCarriesAtOnce(t *testing.T) {
 	l := newLineup(t)
 	v := *l.f[1].view.Load()
@@ -257,7 +244,6 @@ func TestNoAllocationPerPacket(t *testing.T) {
 }
 
 // FuzzHandle throws datagrams at a router from a neighbour's address.
-
 func FuzzHandle(f *testing.F) {
 	l := newLineup(f)
 	p, _ := l.out(1, packet("10.1.0.5", "10.2.0.9", 100, "x"))

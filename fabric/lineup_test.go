@@ -13,6 +13,7 @@ import (
 	"github.com/galleon-net/galleon/fabric/underlay"
 )
 
+// wires is a socket that keeps what is written to it.
 type wires struct {
 	sent     []underlay.Packet
 	injected [][]byte
@@ -24,6 +25,8 @@ func (w *wires) WriteBatch(p []underlay.Packet) error { w.sent = append(w.sent, 
 
 func (w *wires) InjectQUIC(b []byte, _ netip.AddrPort) { w.injected = append(w.injected, b) }
 
+// lineup is a line of routers r1 - r2 - r3 without loops, sessions or probes: only their data paths.
+// r1 and r3 also have each other's keys, and no link.
 type lineup struct {
 	f     [4]*forwarder // by router
 	wires [4]*wires
@@ -89,10 +92,12 @@ func newLineup(t testing.TB) *lineup {
 	return l
 }
 
+// out sends one packet into r's TUN and returns what left for the underlay.
 func (l *lineup) out(r topo.RouterID, pkt []byte) (underlay.Packet, bool) {
 	return l.f[r].outward(l.f[r].view.Load(), pkt, make([]byte, 0, 2048), &icmpReplies{})
 }
 
+// in gives r a datagram and returns what it delivers and what it passes on.
 func (l *lineup) in(r, from topo.RouterID, b []byte) *inward {
 	in := &inward{}
 	buf := append(make([]byte, 0, 2048), b...)
@@ -100,6 +105,7 @@ func (l *lineup) in(r, from topo.RouterID, b []byte) *inward {
 	return in
 }
 
+// dropped says under which reasons r dropped packets so far.
 func (l *lineup) dropped(r topo.RouterID) map[string]uint64 {
 	d := map[string]uint64{}
 	for i, name := range reasonNames {

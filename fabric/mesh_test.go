@@ -11,11 +11,9 @@ import (
 )
 
 // verbose prints every event with the bubble's time.
-
 var verbose bool
 
 // chaosSeeds is how many seeds TestChaosEndsInAFullMesh tries.
-
 var chaosSeeds int
 
 func TestMain(m *testing.M) {
@@ -26,7 +24,6 @@ func TestMain(m *testing.M) {
 }
 
 // triangle is three routers with different distances, meshed.
-
 func triangle(t *testing.T) *world {
 	w := newWorld(t, 3)
 	w.latency(1, 2, 20*time.Millisecond)
@@ -72,10 +69,6 @@ func TestThreeRoutersMeshAndCarry(t *testing.T) {
 	})
 }
 
-// In one direction only: the sender learns it from the echoes that stop, half a round trip later.
-
-// The direct session dies in a long cut. The pair's keys live on, and are renewed through the relay.
-
 func TestABlackHoleIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2)
@@ -107,8 +100,6 @@ func TestABlackHoleIsNoticed(t *testing.T) {
 		w.until("full size again", time.Minute, func() bool { return w.peer(1, 2).Link.MTU == DefaultMTU+48 })
 	})
 }
-
-// A relay passes on nothing for who has no link to it, whatever the packet looks like.
 
 func TestARouterWithoutEndpointDialsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -153,8 +144,6 @@ func TestTheDeviceGoesAway(t *testing.T) {
 		w.until("r1 sees it", 15*time.Second, func() bool { return w.reaches(1, 2) == "no" })
 	})
 }
-
-// Two routers serve one prefix. When the one in use dies, the other is the egress.
 
 func TestAnswersBeforeAndAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -201,7 +190,3 @@ func TestAnswersBeforeAndAfter(t *testing.T) {
 		}
 	})
 }
-
-// A revoked router that hears of it itself falls silent.
-
-// Loss is measured for each direction, seen from both ends, and told to all.

@@ -44,6 +44,7 @@ func TestACutIsPassedByARelay(t *testing.T) {
 	})
 }
 
+// In one direction only: the sender learns it from the echoes that stop, half a round trip later.
 func TestAOneWayCutIsPassedToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := triangle(t)
@@ -59,6 +60,7 @@ func TestAOneWayCutIsPassedToo(t *testing.T) {
 	})
 }
 
+// The direct session dies in a long cut. The pair's keys live on, and are renewed through the relay.
 func TestALongCutOutlivesTheSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
@@ -175,6 +177,7 @@ func TestDrainingIsPassedOn(t *testing.T) {
 	})
 }
 
+// Two routers serve one prefix. When the one in use dies, the other is the egress.
 func TestAPrefixWithTwoEgresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
@@ -203,6 +206,7 @@ func TestAPrefixWithTwoEgresses(t *testing.T) {
 	})
 }
 
+// Loss is measured for each direction, seen from both ends, and told to all.
 func TestLossByDirection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := triangle(t)

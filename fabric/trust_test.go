@@ -124,6 +124,7 @@ func TestARouterThatLies(t *testing.T) {
 	})
 }
 
+// A relay passes on nothing for who has no link to it, whatever the packet looks like.
 func TestStrangersAreNotRelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := triangle(t)
@@ -154,6 +155,7 @@ func TestStrangersAreNotRelayed(t *testing.T) {
 	})
 }
 
+// A revoked router that hears of it itself falls silent.
 func TestARevokedSelf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2)

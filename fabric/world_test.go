@@ -21,11 +21,8 @@ import (
 )
 
 // world is a whole mesh in one process, in the bubble's time: routers over a simulated network, with a
-
 // TUN in memory each. Router n has the endpoint 192.0.2.n, the loopbacks 100.64.0.n and fd00::n, and the
-
 // prefixes 10.n.0.0/16 and fd00:n::/32.
-
 type world struct {
 	t       *testing.T
 	net     *fabrictest.Net
@@ -80,7 +77,6 @@ func populate(w *world, n int) *world {
 }
 
 // endpoint is where a router listens.
-
 func (w *world) endpoint(id topo.RouterID) netip.AddrPort {
 	if w.v6 {
 		return netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 15: byte(id)}), 5201)
@@ -89,7 +85,6 @@ func (w *world) endpoint(id topo.RouterID) netip.AddrPort {
 }
 
 // newRouter makes a router with a certificate, and the catalog's line about it.
-
 func (w *world) newRouter(id topo.RouterID) Router {
 	w.t.Helper()
 	key, err := keys.Generate(rand.Reader)
@@ -117,7 +112,6 @@ func (w *world) credential(id topo.RouterID, key keys.Private) *keys.Credential 
 }
 
 // config is what router id is set to.
-
 func (w *world) config(id topo.RouterID) Config {
 	c := w.conf
 	c.Self = id
@@ -164,7 +158,6 @@ func (w *world) start(ids ...topo.RouterID) {
 }
 
 // startAll starts every router.
-
 func (w *world) startAll() {
 	for id := topo.RouterID(1); int(id) <= len(w.conf.Routers); id++ {
 		w.start(id)
@@ -172,7 +165,6 @@ func (w *world) startAll() {
 }
 
 // kill ends a router, and its goodbyes are lost.
-
 func (w *world) kill(id topo.RouterID) {
 	w.t.Helper()
 	for o := range w.routers {
@@ -189,7 +181,6 @@ func (w *world) kill(id topo.RouterID) {
 }
 
 // revive starts a killed router again, with nothing but its key.
-
 func (w *world) revive(id topo.RouterID) {
 	w.t.Helper()
 	for o := range w.routers {
@@ -230,7 +221,6 @@ func (w *world) cut(a, b topo.RouterID) { w.net.Cut(w.endpoint(a).Addr(), w.endp
 func (w *world) heal(a, b topo.RouterID) { w.net.Heal(w.endpoint(a).Addr(), w.endpoint(b).Addr()) }
 
 // until waits for a condition, and says how long it took.
-
 func (w *world) until(what string, within time.Duration, ok func() bool) time.Duration {
 	w.t.Helper()
 	start := time.Now()
@@ -249,7 +239,6 @@ func (w *world) until(what string, within time.Duration, ok func() bool) time.Du
 }
 
 // reaches says how a sees b: direct, relayed, no.
-
 func (w *world) reaches(a, b topo.RouterID) string {
 	for _, p := range w.routers[a].mesh.Status().Peers {
 		if p.Router == b {
@@ -269,7 +258,6 @@ func (w *world) peer(a, b topo.RouterID) PeerStatus {
 }
 
 // untilMeshed waits until each of the routers reaches each other one directly, with keys and prefixes.
-
 func (w *world) untilMeshed(ids ...topo.RouterID) {
 	w.t.Helper()
 	w.until("full mesh", 10*time.Second, func() bool {
@@ -289,22 +277,7 @@ func (w *world) untilMeshed(ids ...topo.RouterID) {
 	})
 }
 
-// host addresses behind a router.
-
-// send puts one packet into a's device.
-
-// delivered takes what came out of b's device within d.
-
-// passes sends a packet from a's host to b's and says whether it arrived.
-
-// flow sends a numbered packet from a to b every 10 ms until its result is asked for.
-
-// result ends the flow and says how many packets are missing, when all that were under way had time to
-
-// arrive, and how long the longest silence was.
-
 // saw counts the events that match.
-
 func saw[E Event](r *router, match func(E) bool) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -318,17 +291,13 @@ func saw[E Event](r *router, match func(E) bool) int {
 }
 
 // Changes of a path.
-
 func cutPath(p *fabrictest.Path) { p.Cut = true }
 
 func narrowPath(p *fabrictest.Path) { p.MTU = 1400 }
 
 func wholePath(p *fabrictest.Path) { p.MTU = 0 }
 
-// capture keeps the last sealed datagram that goes from a to b and is for dest.
-
 // brief is a status on a line for each peer.
-
 func (s Status) brief() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s drops %v", s.Self, s.Drops)
