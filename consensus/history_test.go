@@ -233,9 +233,9 @@ func readsDuringTransfer(t *testing.T, raw bool) *history {
 	h := &history{}
 	inWorld(t, 3, 3, func(w *world) {
 		w.knobs.verifyLeader = raw
-		w.wire.rtt[topo.PairOf(1, 2)] = 300 * time.Millisecond
-		w.wire.rtt[topo.PairOf(1, 3)] = 300 * time.Millisecond
-		w.wire.rtt[topo.PairOf(2, 3)] = 4 * time.Millisecond
+		w.wire.setRTT(1, 2, 300 * time.Millisecond)
+		w.wire.setRTT(1, 3, 300 * time.Millisecond)
+		w.wire.setRTT(2, 3, 4 * time.Millisecond)
 	}, func(w *world) {
 		w.waitLeader()
 		for round := range 12 {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"math"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft"
 
 	"github.com/galleon-net/galleon/consensus/state"
@@ -34,9 +36,9 @@ func (w *world) voters() []topo.RouterID {
 // A cluster begins with one router; the others join, and three regions make three voters by themselves.
 func TestGrowsByItself(t *testing.T) {
 	inWorld(t, 4, 1, func(w *world) { w.pin = false }, func(w *world) {
-		w.wire.rtt[topo.PairOf(1, 4)] = 250 * time.Millisecond
-		w.wire.rtt[topo.PairOf(2, 4)] = 260 * time.Millisecond
-		w.wire.rtt[topo.PairOf(3, 4)] = 270 * time.Millisecond
+		w.wire.setRTT(1, 4, 250 * time.Millisecond)
+		w.wire.setRTT(2, 4, 260 * time.Millisecond)
+		w.wire.setRTT(3, 4, 270 * time.Millisecond)
 		w.eventually(5*time.Minute, "three voters", func() bool { return slices.Equal(w.voters(), []topo.RouterID{1, 2, 3}) })
 		w.propose(4, createBucket("grown"))
 		w.agree()
@@ -252,10 +254,10 @@ func TestBackupAndRestore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Bootstrap(next); err != nil {
+		if err := n.Restore(next); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Bootstrap(next); err == nil {
+		if err := n.Restore(next); err == nil {
 			t.Error("bootstrap twice")
 		}
 		w.start(2)
@@ -266,6 +268,62 @@ func TestBackupAndRestore(t *testing.T) {
 		got := w.node(2).View()
 		if _, ok := got.Buckets["kept"]; !ok || got.Cluster.Incarnation != s.Cluster.Incarnation+1 || got.Index <= s.Index {
 			t.Errorf("restored to incarnation %d at index %d with %d buckets", got.Cluster.Incarnation, got.Index, len(got.Buckets))
+		}
+	})
+}
+
+// A cluster from nothing: the first command, a joiner that adopts what it got, and nobody begins twice.
+func TestBootstrapAndAdopt(t *testing.T) {
+	inWorld(t, 2, 1, nil, func(w *world) {
+		for id := range w.sites {
+			w.halt(id)
+			w.sites[id].disk = vfs.NewCrashableMem()
+		}
+		first, err := Open(w.config(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		init := state.Command{Key: "init", Author: "test", Init: &state.Init{
+			Cluster: state.Cluster{ID: clusterID, FeatureLevel: 1, FabricMTU: 1400, Loopbacks: []netip.Prefix{netip.MustParsePrefix("10.200.0.0/16")}},
+			Router:  state.NewRouter{PublicKey: make([]byte, 32), Feature: 1}, Region: "ap-tokyo", Zone: "ap-tokyo-a",
+		}}
+		if err := first.Bootstrap(createBucket("not-an-init")); err == nil {
+			t.Error("a cluster began without Init")
+		}
+		if err := first.Bootstrap(init); err != nil {
+			t.Fatal(err)
+		}
+		if err := first.Bootstrap(init); err == nil {
+			t.Error("a cluster began twice")
+		}
+		if id := first.View().Cluster.ID; id != clusterID {
+			t.Errorf("cluster %q right after Bootstrap", id)
+		}
+		w.crash(1, 0)
+		w.start(1)
+		w.waitLeader()
+		w.propose(1, createBucket("bucket"))
+		second, err := Open(w.config(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := second.Adopt(w.node(1).View()); err != nil {
+			t.Fatal(err)
+		}
+		w.crash(2, 0)
+		if n := w.start(2); n.View().Index != w.node(1).View().Index {
+			t.Errorf("the joiner starts at %d, adopted %d", n.View().Index, w.node(1).View().Index)
+		}
+		w.agree()
+		entries, err := w.node(2).Audit(context.Background(), 1, 10)
+		if err != nil || len(entries) != 2 || entries[0].Author != "test" {
+			t.Errorf("audit trail %+v, %v: want Init and the bucket", entries, err)
+		}
+		if err := w.node(2).Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := w.node(2).Propose(context.Background(), createBucket("closed")); err == nil {
+			t.Error("a closed node proposes")
 		}
 	})
 }

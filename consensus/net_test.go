@@ -35,6 +35,12 @@ func (w *wire) roundTrip(a, b topo.RouterID) time.Duration {
 	return defaultRTT
 }
 
+func (w *wire) setRTT(a, b topo.RouterID, d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rtt[topo.PairOf(a, b)] = d
+}
+
 func (w *wire) setCut(from, to topo.RouterID, cut bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

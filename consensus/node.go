@@ -27,9 +27,9 @@ const (
 
 // Node is one router's part in the agreement.
 //
-//	Open ─▶ (Bootstrap, once, on a cluster's first router) ─▶ Run ─▶ its context ends
+//	Open ─▶ (on a new disk: Bootstrap, Adopt or Restore) ─▶ Run ─▶ its context ends, or Close
 //
-// Everything but Bootstrap may be called from any goroutine; proposals and reads work while Run runs.
+// Everything after Run was called may be called from any goroutine; proposals and reads work while Run runs.
 type Node struct {
 	cfg   Config
 	hub   *hub
@@ -41,6 +41,8 @@ type Node struct {
 	// mu guards what follows.
 	mu       sync.Mutex
 	ctx      context.Context // Run's, nil before it
+	cancel   context.CancelFunc
+	done     chan struct{} // closed when Run has returned
 	conns    map[net.Conn]struct{}
 	watchers map[*watcher]struct{}
 	// heard is what the voter that we follow says of the leader.
@@ -78,8 +80,9 @@ func (n *Node) Run(ctx context.Context) error {
 		n.mu.Unlock()
 		return errors.New("consensus: Run was called before")
 	}
-	n.ctx = ctx
+	n.ctx, n.cancel, n.done = ctx, cancel, make(chan struct{})
 	n.mu.Unlock()
+	defer close(n.done)
 	has, err := n.hasLog()
 	if err == nil && has {
 		err = n.startVoter()
@@ -97,7 +100,19 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	n.mu.Unlock()
 	n.work.Wait()
-	return errors.Join(n.saveLastGood(n.View()), ctx.Err())
+	return errors.Join(ctx.Err(), n.saveLastGood(n.View()))
+}
+
+// Close ends Run and waits for it. A node that was never run needs no Close.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	cancel, done := n.cancel, n.done
+	n.mu.Unlock()
+	if cancel != nil {
+		cancel()
+		<-done
+	}
+	return nil
 }
 
 // start runs f as a goroutine that Run waits for. It refuses outside of Run.
@@ -105,11 +120,37 @@ func (n *Node) start(f func(ctx context.Context)) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.ctx == nil || n.ctx.Err() != nil {
-		return errors.New("consensus: not running")
+		return errNotRunning
 	}
 	ctx := n.ctx
 	n.work.Go(func() { f(ctx) })
 	return nil
+}
+
+var errNotRunning = errors.New("consensus: not running")
+
+// running gives the context that ends with Run.
+func (n *Node) running() (context.Context, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ctx == nil || n.ctx.Err() != nil {
+		return nil, errNotRunning
+	}
+	return n.ctx, nil
+}
+
+// Adopt gives a router that joins the state that it got with its certificate, before Run. It is kept as
+// its last good state.
+func (n *Node) Adopt(s *state.State) error {
+	has, err := n.hasLog()
+	if err == nil && has {
+		err = errors.New("this router is a voter and has a state of its own")
+	}
+	if err != nil {
+		return fmt.Errorf("adopt a state: %w", err)
+	}
+	n.hub.publish(s, 0, nil)
+	return n.saveLastGood(s)
 }
 
 // View gives the newest state that this router knows. It is never nil, and must not be changed.

@@ -38,6 +38,9 @@ func (n *Node) Propose(ctx context.Context, c state.Command) (state.Result, erro
 			return state.Result{}, err
 		}
 	}
+	if _, err := n.running(); err != nil {
+		return state.Result{}, fmt.Errorf("propose: %w", err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, proposeWithin)
 	defer cancel()
 	var unknownSince time.Time

@@ -61,6 +61,11 @@ func (n *Node) Read(ctx context.Context, l Level) (*state.State, error) {
 	return s, nil
 }
 
+// AtLeast waits for a state that has the command with the index.
+func (n *Node) AtLeast(ctx context.Context, index uint64) (*state.State, error) {
+	return n.Read(ctx, AtLeast(index))
+}
+
 // readIndex finds an index that covers everything acknowledged before the call, asking until ctx ends.
 func (n *Node) readIndex(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestWithin)

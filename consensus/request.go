@@ -184,8 +184,13 @@ func receiveMessage(c net.Conn, wait time.Duration) (msg, []byte, error) {
 
 // ask makes one request and reads its one answer. A failure that the other side sent is a *failure.
 func (n *Node) ask(ctx context.Context, to topo.RouterID, m msg, request, reply any) error {
+	running, err := n.running()
+	if err != nil {
+		return &failure{Code: failNotLeader, Message: err.Error()}
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestWithin)
 	defer cancel()
+	defer context.AfterFunc(running, cancel)()
 	c, err := n.cfg.DialRequest(ctx, to)
 	if err != nil {
 		return &failure{Code: failNotLeader, Message: fmt.Sprintf("open a stream to %s: %v", to, err)}

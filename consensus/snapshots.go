@@ -53,9 +53,12 @@ func openSnapshots(fs vfs.FS, dir string, emit func(Event)) (*snapshots, error) 
 // Create begins a snapshot. It is kept in memory until it is whole: it is smaller than maxImage.
 func (s *snapshots) Create(v raft.SnapshotVersion, index, term uint64, conf raft.Configuration, confIndex uint64, _ raft.Transport) (raft.SnapshotSink, error) {
 	return &sink{store: s, meta: raft.SnapshotMeta{
-		Version: v, ID: fmt.Sprintf("%020d-%020d", index, term), Index: index, Term: term, Configuration: conf, ConfigurationIndex: confIndex,
+		Version: v, ID: snapshotID(index, term), Index: index, Term: term, Configuration: conf, ConfigurationIndex: confIndex,
 	}}, nil
 }
+
+// snapshotID sorts by age.
+func snapshotID(index, term uint64) string { return fmt.Sprintf("%020d-%020d", index, term) }
 
 // List gives the snapshots that are whole, the newest first.
 func (s *snapshots) List() ([]*raft.SnapshotMeta, error) {

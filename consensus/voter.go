@@ -124,37 +124,68 @@ func (s stores) close() {
 	}
 }
 
-// Bootstrap makes this router the only voter of a new cluster, with the given state: nil for an empty
-// one, to which Init is proposed next, or what ReadBackup gave. It is called once, before Run.
-func (n *Node) Bootstrap(initial *state.State) error {
-	if has, err := n.hasLog(); err != nil || has {
-		return errors.Join(err, errors.New("bootstrap consensus: this router has a raft log already; it is part of a cluster"))
+// Bootstrap makes this router the first voter of a new cluster. The command is the Init that creates it.
+// It is called once, before Run.
+func (n *Node) Bootstrap(init state.Command) error {
+	if init.Init == nil {
+		return errors.New("bootstrap consensus: the first command of a cluster is its Init")
 	}
-	if initial == nil {
-		initial = state.New()
+	init.Time = time.Now().UTC()
+	s, r, entry := state.New().Apply(1, init)
+	if r.Err != nil {
+		return fmt.Errorf("bootstrap consensus: %w", r.Err)
+	}
+	if r.Router != n.cfg.Self {
+		return fmt.Errorf("bootstrap consensus: the first router is %s, this is %s", r.Router, n.cfg.Self)
+	}
+	return n.begin(s, entry)
+}
+
+// Restore makes this router the first voter of a cluster that goes on from a state that Restored gave.
+// It is called once, before Run, on a router without a raft log.
+func (n *Node) Restore(s *state.State) error {
+	next := *s
+	next.Index++ // whatever the lost voters did with the next index, it was not this
+	return n.begin(&next, nil)
+}
+
+// begin writes a log that begins with a state, as if a snapshot had been taken, and us as the voter.
+func (n *Node) begin(first *state.State, entry *state.AuditEntry) error {
+	fail := func(err error) error { return fmt.Errorf("bootstrap consensus: %w", err) }
+	has, err := n.hasLog()
+	if err != nil {
+		return fail(err)
+	}
+	if has {
+		return fail(errors.New("this router has a raft log already; it is part of a cluster"))
+	}
+	img, err := image{Cluster: n.cfg.Cluster, State: first}.encode()
+	if err != nil {
+		return fail(err)
 	}
 	s, err := n.openStores()
 	if err != nil {
-		return fmt.Errorf("bootstrap consensus: %w", err)
+		return fail(err)
 	}
 	defer s.close()
-	first := *initial
-	first.Index++
-	img, err := image{Cluster: n.cfg.Cluster, State: &first}.encode()
-	if err == nil {
-		err = errors.Join(s.log.SetUint64([]byte("CurrentTerm"), 1), s.log.SetUint64(keyTier, 0))
+	if entry != nil {
+		err = errors.Join(s.audit.add(*entry), s.audit.sync())
 	}
-	if err == nil {
-		id := transport.ServerID(n.cfg.Self, s.disk)
-		err = s.snaps.write(raft.SnapshotMeta{
-			Version: raft.SnapshotVersionMax, ID: fmt.Sprintf("%020d-%020d", first.Index, 1), Index: first.Index, Term: 1, ConfigurationIndex: first.Index,
-			Configuration: raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: id, Address: transport.Address(n.cfg.Self)}}},
-		}, img)
-	}
+	err = errors.Join(err, s.log.SetUint64([]byte("CurrentTerm"), 1), s.log.SetUint64(keyTier, 0))
 	if err != nil {
-		return fmt.Errorf("bootstrap consensus: %w", err)
+		return fail(err)
 	}
-	return nil
+	err = s.snaps.write(raft.SnapshotMeta{
+		Version: raft.SnapshotVersionMax, ID: snapshotID(first.Index, 1), Index: first.Index, Term: 1, ConfigurationIndex: first.Index,
+		Configuration: raft.Configuration{Servers: []raft.Server{{
+			Suffrage: raft.Voter, ID: transport.ServerID(n.cfg.Self, s.disk), Address: transport.Address(n.cfg.Self),
+		}}},
+	}, img)
+	if err != nil {
+		return fail(err)
+	}
+	n.hub.publish(first, 0, nil)
+	return n.saveLastGood(first)
 }
 
 // startVoter opens the disk and starts Raft on it.
@@ -245,6 +276,16 @@ func (n *Node) isMember(r topo.RouterID) bool {
 	}
 	v := n.voter.Load()
 	return v != nil && slices.ContainsFunc(v.servers(), func(s raft.Server) bool { return transport.RouterOf(s.Address) == r })
+}
+
+// Admits says whether a router may open streams of ALPNRaft to us. A voter that was asleep while others
+// became voters does not admit them until it has heard of them; see refused.
+func (n *Node) Admits(r topo.RouterID) bool {
+	if n.isMember(r) {
+		return true
+	}
+	n.refused(r, errors.New("not a voter as far as is known here"))
+	return false
 }
 
 // refused notes a call that the guard kept out. When a stranger calls, it may be that we are the one who

@@ -185,7 +185,7 @@ func (w *world) config(id topo.RouterID) Config {
 			}
 			return w.wire.roundTrip(id, peer)
 		},
-		Seeds: func() []topo.RouterID { return []topo.RouterID{1} },
+		Seeds: func() []topo.RouterID { return []topo.RouterID{1, 2, 3} },
 		Emit: func(e Event) {
 			if r, ok := e.(RaftSaid); ok && r.Level < slog.LevelError {
 				return
@@ -235,6 +235,10 @@ func (w *world) start(id topo.RouterID) *Node {
 	s := w.sites[id]
 	s.node = n
 	w.mu.Unlock()
+	w.eventually(time.Second, "the node runs", func() bool {
+		_, err := n.running()
+		return err == nil
+	})
 	s.stop = func() {
 		cancel()
 		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
