@@ -11,14 +11,15 @@ type Splitter struct {
 	// Emit takes one chunk, which is only its own until it returns. An error stops the stream.
 	Emit func(data []byte) error
 
-	buf        []byte // allocated by the first write
+	buf        []byte // grows to bufferSize, so that a short stream does not pay for it
 	start, end int    // what is held is buf[start:end]; less than Max of it between calls
 }
 
 // Write takes more of the stream.
 func (s *Splitter) Write(p []byte) (int, error) {
-	if s.buf == nil {
-		s.buf = make([]byte, bufferSize)
+	if need := s.end + len(p); need > len(s.buf) && len(s.buf) < bufferSize {
+		size := min(max(need, 2*len(s.buf)), bufferSize)
+		s.buf = append(make([]byte, 0, size), s.buf[:s.end]...)[:size]
 	}
 	n := 0
 	for {

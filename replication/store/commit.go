@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -165,20 +164,15 @@ func (c *committer) run(all []*write) *tx {
 	}
 }
 
-// apply commits a batch. Pebble panics when a log file cannot be closed at its rotation; that is the
-// disk refusing a write like any other.
-func (s *Store) apply(b *pebble.Batch, o *pebble.WriteOptions) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			e, ok := p.(error)
-			if !ok || errors.Is(e, pebble.ErrClosed) {
-				panic(p)
-			}
-			s.fail(e)
-			err = fmt.Errorf("%w: %w", ErrFailed, e)
-		}
-	}()
-	return s.db.Apply(b, o)
+// apply commits a batch. A write that the disk refuses does not come back from it: Pebble calls Fatalf, or
+// panics when it was about to begin a new log file, and either ends the process.
+func (s *Store) apply(b *pebble.Batch, o *pebble.WriteOptions) error {
+	select {
+	case <-s.failed:
+		return ErrFailed
+	default:
+		return s.db.Apply(b, o)
+	}
 }
 
 // tx is one group in the making. Reads through b see what the group has written so far.

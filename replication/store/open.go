@@ -56,7 +56,7 @@ func Open(o Options) (*Store, error) {
 	if err := s.space.open(); err != nil {
 		return nil, err
 	}
-	db, err := pebble.Open(o.Dir, s.pebbleOptions())
+	db, err := s.openPebble()
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", o.Dir, err)
 	}
@@ -66,6 +66,20 @@ func Open(o Options) (*Store, error) {
 	}
 	s.emit(Opened{Dir: o.Dir, ID: s.ident.id, Incarnation: s.ident.incarnation, Stats: s.Stats()})
 	return s, nil
+}
+
+// openPebble turns the panics with which Pebble answers a directory that cannot be synced into errors.
+func (s *Store) openPebble() (db *pebble.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e, ok := p.(error)
+			if !ok {
+				panic(p)
+			}
+			err = e
+		}
+	}()
+	return pebble.Open(s.opts.Dir, s.pebbleOptions())
 }
 
 func (o *Options) setDefaults() {
@@ -89,6 +103,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Versioned == nil {
 		o.Versioned = func(string) bool { return true }
+	}
+	if o.memTable == 0 {
+		o.memTable = memTableSize
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Reader

@@ -3,11 +3,11 @@ package store
 import (
 	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
-	"time"
 )
 
 // formatVersion is pinned: it is raised by a decision, never by a new Pebble, since it cannot be lowered.
@@ -27,16 +27,15 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		FS:                          s.space.wrap(s.opts.FS),
 		FormatMajorVersion:          formatVersion,
 		CacheSize:                   s.opts.CacheBytes,
-		MemTableSize:                memTableSize,
+		MemTableSize:                s.opts.memTable,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       20,
 		MaxOpenFiles:                512,
 		// Dirty pages are pushed out as they come, so that a sync behind a large object finds little to do.
-		WALBytesPerSync:             1 << 20,
-		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, runtime.GOMAXPROCS(0)/2) },
-		Logger:                      (*pebbleLogger)(s),
-		DisableAutomaticCompactions: false,
+		WALBytesPerSync:            1 << 20,
+		CompactionConcurrencyRange: func() (int, int) { return 1, max(1, runtime.GOMAXPROCS(0)/2) },
+		Logger:                     (*pebbleLogger)(s),
 	}
 	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
 		return pebble.ValueSeparationPolicy{

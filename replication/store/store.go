@@ -47,6 +47,9 @@ type Options struct {
 	Fatal func(error)
 	// Rand makes the store's and uploads' identities (default crypto/rand).
 	Rand io.Reader
+
+	// memTable is the size of a memtable in bytes: memTableSize, smaller in tests that want flushes.
+	memTable uint64
 }
 
 // Seq numbers an entry of the change log, from 1, in commit order.
