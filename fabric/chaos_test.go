@@ -84,7 +84,8 @@ func TestChaosEndsInAFullMesh(t *testing.T) {
 						t.Errorf("seed %d: %s to %s: nothing arrives: %+v", seed, a, b, w.peer(a, b))
 					}
 				}
-				for _, never := range []string{"source-refused", "malformed", "destination-not-ours", "hop-limit"} {
+				// Not among these is hop-limit: while words travel, three routers may send a packet in a circle.
+				for _, never := range []string{"source-refused", "malformed", "destination-not-ours"} {
 					if n := w.routers[a].mesh.Status().Drops[never]; n > 0 {
 						t.Errorf("seed %d: %s dropped %d as %s", seed, a, n, never)
 					}

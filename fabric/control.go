@@ -165,6 +165,9 @@ loop:
 			break loop
 		}
 	}
+	if why == nil {
+		why = errors.New("the session is over")
+	}
 	s.sess.Close(tunnel.CodeDone, why.Error())
 	wg.Wait()
 	// Not with ctx, which may have ended with the session.

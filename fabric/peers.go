@@ -134,7 +134,7 @@ func (m *Mesh) establish(now time.Time, s *pairSession) error {
 	if old := p.sessions[s.kind]; old != nil {
 		old.retire()
 	}
-	p.sessions[s.kind] = s
+	p.sessions[s.kind], s.established = s, true
 	p.pair.ready(s.kind, holding{epoch: s.epoch, dialed: s.dialed, life: s.life, since: now})
 	if s.kind == direct {
 		m.linked(now, p, s)
@@ -155,8 +155,12 @@ func (m *Mesh) confirm(now time.Time, p *peer, epoch uint16) {
 	_ = p.face.ring.Confirm(epoch, now)
 }
 
-// ended hears that a session is over.
+// ended hears that a session is over. One that was never established is not worth a word: who dialed it
+// says what went wrong.
 func (m *Mesh) ended(now time.Time, s *pairSession, why error) {
+	if !s.established {
+		return
+	}
 	if p := m.peers[s.peer]; p != nil && p.sessions[s.kind] == s {
 		p.sessions[s.kind] = nil
 		p.pair.ended(s.kind, s.epoch)

@@ -46,6 +46,8 @@ type pairSession struct {
 	conn   net.Conn
 	out    *outbox
 
+	established bool // the loop took it; owned by the loop
+
 	retireOnce sync.Once
 	retired    chan struct{} // closed when another session has taken this one's place
 }
@@ -107,7 +109,7 @@ func (m *Mesh) dialSession(ctx context.Context, peer topo.RouterID, k kind, addr
 	}
 	s := &pairSession{peer: peer, kind: k, dialed: true, sess: sess, retired: make(chan struct{})}
 	if err := m.sayHello(dctx, s, epoch); err != nil {
-		refuse(sess, err)
+		m.abandon(s, err)
 		if twin(err) {
 			return nil, errTwin
 		}
@@ -161,7 +163,7 @@ func (m *Mesh) accept(ctx context.Context, sess *tunnel.Session) {
 	err := m.hearHello(hctx, s)
 	cancel()
 	if err != nil {
-		refuse(sess, err)
+		m.abandon(s, err)
 		return
 	}
 	m.serve(ctx, s)
@@ -204,13 +206,24 @@ func (m *Mesh) hearHello(ctx context.Context, s *pairSession) error {
 	if _, err := conn.Write(answer.append(nil)); err != nil {
 		return err
 	}
-	if t, _, err := readFrame(conn, nil); err != nil || t != frameConfirm {
-		return fmt.Errorf("wait for the confirmation: frame type %d, %w", t, err)
+	t, _, err := readFrame(conn, nil)
+	if err != nil {
+		return fmt.Errorf("wait for the confirmation: %w", err)
+	}
+	if t != frameConfirm {
+		return fmt.Errorf("wait for the confirmation: got frame %d", t)
 	}
 	if err := m.ask(ctx, func(now time.Time) error { return m.establish(now, s) }); err != nil {
 		return err
 	}
 	return conn.SetDeadline(time.Time{})
+}
+
+// abandon ends a session whose hello failed at any step. The loop may already have taken it, or may be about
+// to: it is told after.
+func (m *Mesh) abandon(s *pairSession, err error) {
+	refuse(s.sess, err)
+	m.do(context.Background(), func(now time.Time) { m.ended(now, s, err) })
 }
 
 // keyed takes what was agreed, and the secret that the session's TLS handshake gives for it.
