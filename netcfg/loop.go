@@ -20,20 +20,19 @@ type loop struct {
 	applied uint64            // serial of the config that the last pass without error carried out
 	failure string            // the last one reported
 	noted   map[string]bool   // conflicts reported and still there
-	device  bool              // there at the last pass
+	device  int               // its index at the last pass; 0: not there
 	filter  string            // the reason last reported for having none
+
+	events <-chan kernel.Event // nil: to be subscribed to
+	table  int                 // whose routes events are about
+	cancel context.CancelFunc  // ends the subscription
 }
 
 func (l *loop) run(ctx context.Context) error {
-	var (
-		subscribed, cancel = context.WithCancel(ctx)
-		events             <-chan kernel.Event
-		table              int
-		pass               = time.NewTimer(0) // the next look at the kernel
-		due                = time.Now()       // when that is
-	)
-	defer func() { cancel() }()
+	pass := time.NewTimer(0) // the next look at the kernel
+	due := time.Now()        // when that is
 	defer pass.Stop()
+	defer func() { l.cancel() }()
 	// soon brings the next look forward; it never puts one off.
 	soon := func(d time.Duration) {
 		if at := time.Now().Add(d); at.Before(due) {
@@ -47,10 +46,10 @@ func (l *loop) run(ctx context.Context) error {
 			return ctx.Err()
 		case <-l.kick:
 			soon(0)
-		case _, ok := <-events:
+		case _, ok := <-l.events:
 			if !ok {
 				// The rest of the burst that ended it may still be going on.
-				events = nil
+				l.events = nil
 				if ctx.Err() == nil {
 					l.emit(SubscriptionLost{"the kernel's event queue overflowed or was closed"})
 				}
@@ -62,17 +61,10 @@ func (l *loop) run(ctx context.Context) error {
 			next := Interval
 			want, serial := l.wanted()
 			if want != nil {
-				if t := want.Scope().Table; events == nil || t != table {
-					// First subscribe, then look: what changes after the look makes an event.
-					cancel()
-					subscribed, cancel = context.WithCancel(ctx)
-					var err error
-					if events, err = l.kernel.Events(subscribed, t); err != nil {
-						events = nil
-						l.fail(err)
-						next = retryAfter
-					}
-					table = t
+				// First subscribe, then look: what changes after the look makes an event.
+				if err := l.subscribe(ctx, want.Scope().Table); err != nil {
+					l.fail(err)
+					next = retryAfter
 				}
 				if l.pass(ctx, *want, serial) {
 					next = retryAfter
@@ -82,6 +74,19 @@ func (l *loop) run(ctx context.Context) error {
 			pass.Reset(next)
 		}
 	}
+}
+
+// subscribe has the kernel tell of changes, if it does not yet.
+func (l *loop) subscribe(ctx context.Context, table int) error {
+	if l.events != nil && table == l.table {
+		return nil
+	}
+	l.cancel()
+	ctx, l.cancel = context.WithCancel(ctx)
+	var err error
+	l.events, err = l.kernel.Events(ctx, table)
+	l.table = table
+	return err
 }
 
 func (l *loop) wanted() (*plan.Config, uint64) {
@@ -98,7 +103,7 @@ func (l *loop) pass(ctx context.Context, want plan.Config, serial uint64) (again
 		l.finish(func(s *Status) { s.InStep = false })
 		return true
 	}
-	l.notice(want, found)
+	fresh := l.notice(want, found) || l.applied != serial
 	p := plan.Diff(want, found)
 	held := l.hold(want, found, &p)
 	for _, c := range p.Conflicts {
@@ -112,21 +117,23 @@ func (l *loop) pass(ctx context.Context, want plan.Config, serial uint64) (again
 	}
 	done, err := l.take(ctx, p.Changes)
 	if len(done) > 0 {
-		if l.applied == serial {
-			l.emit(Repaired{done})
-		} else {
+		if fresh {
 			l.emit(Applied{done})
+		} else {
+			l.emit(Repaired{done})
 		}
 	}
 	if err == nil {
 		l.applied = serial
-		l.mend()
+		if l.events != nil { // or the failed subscription is what is reported
+			l.mend()
+		}
 	} else if ctx.Err() == nil {
 		l.fail(err)
 	}
 	l.finish(func(s *Status) {
 		s.InStep = err == nil && p.More == 0 && len(p.Conflicts) == 0
-		s.Conflicts, s.NoFilter, s.Device = p.Conflicts, found.NoFilter, found.Device
+		s.Conflicts, s.NoFilter, s.Device = p.Conflicts, l.filter, found.Device
 		s.Routes, s.Held = len(found.Routes), held
 		for _, text := range done {
 			s.Recent = append(s.Recent, Step{time.Now(), text})
@@ -195,15 +202,20 @@ func (l *loop) hold(want plan.Config, found plan.Found, p *plan.Plan) int {
 	return p.Hold(l.stale)
 }
 
-// notice reports the device's coming and going, and a missing filter.
-func (l *loop) notice(want plan.Config, found plan.Found) {
-	if present := found.Device.Index != 0; present != l.device {
-		l.device = present
-		l.emit(DeviceChanged{want.Device, present})
+// notice reports the device's coming and going, and a missing filter. It says whether the device is
+// another than before.
+func (l *loop) notice(want plan.Config, found plan.Found) (changed bool) {
+	if index := found.Device.Index; index != l.device {
+		changed, l.device = true, index
+		l.emit(DeviceChanged{want.Device, index != 0})
 	}
-	if len(want.Underlay) > 0 && found.NoFilter != "" {
+	switch {
+	case found.Filter != nil:
+		l.filter = ""
+	case len(want.Underlay) > 0 && found.NoFilter != "":
 		l.withoutFilter(found.NoFilter)
 	}
+	return changed
 }
 
 func (l *loop) withoutFilter(why string) {

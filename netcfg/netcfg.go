@@ -168,6 +168,6 @@ func changesValue(changes []string) slog.Value {
 
 // Run is the loop. It returns when ctx ends, and leaves the kernel as it is.
 func (r *Reconciler) Run(ctx context.Context) error {
-	l := &loop{Reconciler: r, started: time.Now()}
+	l := &loop{Reconciler: r, started: time.Now(), cancel: func() {}}
 	return l.run(ctx)
 }

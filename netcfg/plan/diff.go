@@ -121,12 +121,8 @@ func (d *differ) filter() {
 	var want *Filter
 	if len(d.want.Underlay) > 0 {
 		overlay := slices.Concat(d.want.Guards, prefixesOf(d.want.Routes), d.want.Addresses)
-		overlay = slices.DeleteFunc(overlay, func(p netip.Prefix) bool { return slices.Contains(d.want.Local, p) })
-		want = &Filter{
-			Underlay: slices.Compact(slices.Sorted(slices.Values(d.want.Underlay))),
-			Overlay:  Ranges(overlay),
-			Local:    Ranges(d.want.Local),
-		}
+		want = &Filter{Underlay: slices.Compact(slices.Sorted(slices.Values(d.want.Underlay)))}
+		want.Overlay, want.Local = Paint(overlay, d.want.Local)
 	}
 	switch {
 	case want.Equal(d.found.Filter):

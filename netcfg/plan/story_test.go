@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
-	"pgregory.net/rapid"
 )
 
 // TestStories prints plans.
@@ -159,35 +158,4 @@ func readFound(in string) (found Found) {
 		}
 	}
 	return found
-}
-
-// TestRangesAgainstTwin: an address is in the ranges when it is in a prefix.
-func TestRangesAgainstTwin(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var ps []netip.Prefix
-		for range rapid.IntRange(0, 12).Draw(t, "n") {
-			a := netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "a")})
-			p, _ := a.Prefix(rapid.IntRange(24, 32).Draw(t, "bits"))
-			ps = append(ps, p)
-		}
-		rs := Ranges(ps)
-		for i := range 256 {
-			a := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
-			in := slices.ContainsFunc(ps, func(p netip.Prefix) bool { return p.Contains(a) })
-			hits := 0
-			for _, r := range rs {
-				if a.Compare(r.From) >= 0 && a.Compare(r.To) <= 0 {
-					hits++
-				}
-			}
-			if in && hits != 1 || !in && hits != 0 {
-				t.Fatalf("%s: in %d ranges, in the prefixes %v: %v of %v", a, hits, in, rs, ps)
-			}
-		}
-		for i := 1; i < len(rs); i++ {
-			if rs[i-1].To.Next().Compare(rs[i].From) >= 0 {
-				t.Fatalf("%v overlaps or touches its neighbour", rs)
-			}
-		}
-	})
 }

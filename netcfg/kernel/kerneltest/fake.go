@@ -280,3 +280,10 @@ func (f *Fake) has(a netip.Addr) bool {
 	}
 	return false
 }
+
+// Snapshot is all that is there, whatever the scope, and never fails.
+func (f *Fake) Snapshot() plan.Found {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return plan.Found{Routes: slices.Clone(f.routes), Rules: slices.Clone(f.rules), Filter: f.filter}
+}

@@ -1,0 +1,384 @@
+package kerneltest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/galleon-net/galleon/netcfg/kernel"
+	"github.com/galleon-net/galleon/netcfg/plan"
+)
+
+// Bench is a kernel with the means to do to it what others do.
+type Bench interface {
+	Kernel() kernel.Kernel
+	Other() kernel.Kernel // somebody else's hand, in the same namespace
+	AddDevice(name string)
+	RemoveDevice(name string)
+}
+
+// FakeBench is a bench round a new Fake.
+type FakeBench struct{ *Fake }
+
+// NewFakeBench makes one.
+func NewFakeBench() FakeBench { return FakeBench{New()} }
+
+// Kernel and Other are the fake.
+func (b FakeBench) Kernel() kernel.Kernel { return b.Fake }
+
+// Other is the same fake: it does not mind whose hand it is.
+func (b FakeBench) Other() kernel.Kernel { return b.Fake }
+
+// AddDevice makes a TUN device.
+func (b FakeBench) AddDevice(name string) { b.Fake.AddDevice(name) }
+
+// Device is the name that the suites use.
+const Device = "galleon0"
+
+// Example is a configuration with one of everything.
+func Example() plan.Config {
+	pfx := netip.MustParsePrefix
+	return plan.Config{
+		Device: Device, MTU: 1380,
+		Addresses: []netip.Prefix{pfx("10.255.0.1/32"), pfx("fd00:ff::1/128")},
+		Routes: []plan.Route{
+			{Prefix: pfx("10.5.0.0/16"), Source: netip.MustParseAddr("10.255.0.1")},
+			{Prefix: pfx("10.6.0.0/16"), MTU: 1300},
+			{Prefix: pfx("fd00:5::/48"), Source: netip.MustParseAddr("fd00:ff::1")},
+			{Prefix: pfx("fd00:6::/48"), MTU: 1280},
+		},
+		Guards:   []netip.Prefix{pfx("10.0.0.0/8"), pfx("10.5.0.0/16"), pfx("10.6.0.0/16"), pfx("fd00:5::/48"), pfx("fd00:6::/48")},
+		Local:    []netip.Prefix{pfx("10.1.0.0/16"), pfx("fd00:1::/48")},
+		Underlay: []string{"eth0", "eth1"},
+		Mark:     0x67616c,
+	}
+}
+
+// Foreign lists routes of others in the table, and one that only looks like ours.
+func Foreign() []plan.Entry {
+	pfx := netip.MustParsePrefix
+	return []plan.Entry{
+		{Key: plan.Key{Prefix: pfx("10.5.0.0/16"), Metric: 7}, Kind: plan.Unreachable, Protocol: 4},
+		{Key: plan.Key{Prefix: pfx("198.51.100.0/24"), Metric: plan.MetricGuard}, Kind: plan.Unreachable, Protocol: 4},
+		{Key: plan.Key{Prefix: pfx("fd00:5::/48"), Metric: 7}, Kind: plan.Unreachable, Protocol: 186},
+	}
+}
+
+// Observe reads or ends the test.
+func Observe(t *testing.T, k kernel.Kernel, c plan.Config) plan.Found {
+	t.Helper()
+	f, err := k.Observe(t.Context(), c.Scope())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// Reach applies plans until there is nothing to do.
+func Reach(t *testing.T, k kernel.Kernel, c plan.Config) plan.Found {
+	t.Helper()
+	if err := c.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for range 32 { // deletions are capped per plan
+		f := Observe(t, k, c)
+		p := plan.Diff(c, f)
+		if len(p.Changes) == 0 {
+			return f
+		}
+		for _, change := range p.Changes {
+			if err := k.Apply(t.Context(), change); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Fatalf("never at rest; still to do: %v\nfound %+v", plan.Diff(c, Observe(t, k, c)).Changes, Observe(t, k, c))
+	return plan.Found{}
+}
+
+// AddForeign puts the routes of Foreign, and a rule of another's, into the kernel.
+func AddForeign(t *testing.T, b Bench) {
+	t.Helper()
+	for _, e := range Foreign() {
+		if err := b.Other().Apply(t.Context(), plan.RouteStep{Verb: plan.Add, Entry: e, Table: plan.DefaultTable}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Other().Apply(t.Context(), plan.RuleStep{Rule: foreignRule}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var foreignRule = plan.Rule{Priority: plan.DefaultRulePriority, Table: 77, Protocol: 4}
+
+// CheckForeign fails the test when any of that is gone.
+func CheckForeign(t *testing.T, f plan.Found) {
+	t.Helper()
+	for _, e := range Foreign() {
+		if !slices.ContainsFunc(f.Routes, func(r plan.Entry) bool { return r.Key == e.Key && r.Protocol == e.Protocol }) {
+			t.Fatalf("the foreign route to %s metric %d is gone", e.Prefix, e.Metric)
+		}
+	}
+	if !slices.Contains(f.Rules, foreignRule) {
+		t.Fatalf("the foreign rule is gone: %+v", f.Rules)
+	}
+}
+
+// Ours lists the routes of our protocol.
+func Ours(f plan.Found) (es []plan.Entry) {
+	for _, e := range f.Routes {
+		if e.Protocol == plan.DefaultProtocol {
+			es = append(es, e)
+		}
+	}
+	return es
+}
+
+// Contract holds a kernel to what netcfg relies on. Every part gets a bench of its own.
+func Contract(t *testing.T, open func(t *testing.T) Bench) {
+	for name, part := range map[string]func(*testing.T, Bench){
+		"Empty": empty, "Reach": reach, "Foreign": foreign, "Errors": contractErrors, "Delete": deleteOne,
+		"DeviceGoes": deviceGoes, "GuardsWithoutDevice": guardsAlone, "Events": events, "Many": many, "Filter": filter,
+	} {
+		t.Run(name, func(t *testing.T) { part(t, open(t)) })
+	}
+}
+
+func empty(t *testing.T, b Bench) {
+	f := Observe(t, b.Kernel(), Example())
+	if f.Device.Index != 0 || len(f.Routes) != 0 || len(f.Rules) != 0 || f.Filter != nil {
+		t.Fatalf("found %+v in an empty kernel", f)
+	}
+}
+
+// reach: what was applied is found again just so, whatever there was before; and all of it can go.
+func reach(t *testing.T, b Bench) {
+	b.AddDevice(Device)
+	f := Reach(t, b.Kernel(), Example())
+	if n := len(Ours(f)); n != 4+5+1 {
+		t.Fatalf("%d routes of ours: %+v", n, f.Routes)
+	}
+	changed := Example()
+	changed.MTU, changed.Mark = 1300, 5
+	changed.Routes[0].MTU, changed.Routes[2].Source = 1290, netip.Addr{}
+	changed.Routes[3].MTU = 1290
+	changed.Addresses = changed.Addresses[:1]
+	changed.Underlay = []string{"eth2"}
+	Reach(t, b.Kernel(), changed)
+	f = Reach(t, b.Kernel(), plan.Config{Device: Device})
+	if len(f.Routes) != 0 || len(f.Rules) != 2 || f.Filter != nil || len(f.Device.Addresses) != 0 {
+		t.Fatalf("left over: %+v", f)
+	}
+}
+
+func foreign(t *testing.T, b Bench) {
+	b.AddDevice(Device)
+	AddForeign(t, b)
+	CheckForeign(t, Reach(t, b.Kernel(), Example()))
+	f := Reach(t, b.Kernel(), plan.Config{Device: Device})
+	CheckForeign(t, f)
+	if len(f.Routes) != len(Foreign()) {
+		t.Fatalf("left: %+v", f.Routes)
+	}
+}
+
+func contractErrors(t *testing.T, b Bench) {
+	b.AddDevice(Device)
+	f := Reach(t, b.Kernel(), Example())
+	e := Ours(f)[0]
+	step := func(v plan.Verb, e plan.Entry) error {
+		return b.Kernel().Apply(t.Context(), plan.RouteStep{Verb: v, Entry: e, Table: plan.DefaultTable, Device: Device})
+	}
+	if err := step(plan.Add, e); !errors.Is(err, kernel.ErrTaken) {
+		t.Fatalf("adding a route twice: %v", err)
+	}
+	if err := step(plan.Delete, e); err != nil {
+		t.Fatal(err)
+	}
+	if err := step(plan.Delete, e); !errors.Is(err, kernel.ErrGone) {
+		t.Fatalf("deleting a route twice: %v", err)
+	}
+	if err := b.Kernel().Apply(t.Context(), plan.SetUp{Device: "gone", Index: 4711}); !errors.Is(err, kernel.ErrGone) {
+		t.Fatalf("device that is not there: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.Kernel().Observe(ctx, Example().Scope()); err == nil {
+		if _, fake := b.Kernel().(*Fake); !fake {
+			t.Fatal("observing after the end of the context succeeds")
+		}
+	}
+}
+
+// deleteOne: a deletion takes the one route that it names, not its neighbours by prefix or metric.
+func deleteOne(t *testing.T, b Bench) {
+	AddForeign(t, b)
+	for _, p := range []string{"10.5.0.0/16", "fd00:5::/48"} {
+		for _, m := range []int{plan.MetricThrow, plan.MetricGuard} {
+			kind := plan.Unreachable
+			if m == plan.MetricThrow {
+				kind = plan.Throw
+			}
+			e := plan.Entry{Key: plan.Key{Prefix: netip.MustParsePrefix(p), Metric: m}, Kind: kind, Protocol: plan.DefaultProtocol}
+			if err := b.Kernel().Apply(t.Context(), plan.RouteStep{Verb: plan.Add, Entry: e, Table: plan.DefaultTable}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	before := Observe(t, b.Kernel(), Example())
+	for _, e := range Ours(before) {
+		if err := b.Kernel().Apply(t.Context(), plan.RouteStep{Verb: plan.Delete, Entry: e, Table: plan.DefaultTable}); err != nil {
+			t.Fatal(err)
+		}
+		after := Observe(t, b.Kernel(), Example())
+		if len(after.Routes) != len(before.Routes)-1 || slices.ContainsFunc(after.Routes, func(r plan.Entry) bool { return r.Key == e.Key }) {
+			t.Fatalf("deleting %+v left %+v", e, after.Routes)
+		}
+		before = after
+	}
+	CheckForeign(t, before)
+}
+
+func deviceGoes(t *testing.T, b Bench) {
+	b.AddDevice(Device)
+	first := Reach(t, b.Kernel(), Example())
+	b.RemoveDevice(Device)
+	f := Reach(t, b.Kernel(), Example())
+	for _, e := range Ours(f) {
+		if e.Kind == plan.Unicast {
+			t.Fatalf("a route to a device that is gone: %+v", e)
+		}
+	}
+	if len(Ours(f)) != 6 {
+		t.Fatalf("guards and throws left: %+v", f.Routes)
+	}
+	b.AddDevice(Device)
+	f = Reach(t, b.Kernel(), Example())
+	if f.Device.Index == first.Device.Index || len(Ours(f)) != 10 {
+		t.Fatalf("device %d then %d, %d routes", first.Device.Index, f.Device.Index, len(f.Routes))
+	}
+}
+
+func guardsAlone(t *testing.T, b Bench) {
+	f := Reach(t, b.Kernel(), Example())
+	if len(Ours(f)) != 6 || len(f.Rules) != 2 {
+		t.Fatalf("without a device: %+v", f)
+	}
+}
+
+func events(t *testing.T, b Bench) {
+	b.AddDevice(Device)
+	Reach(t, b.Kernel(), Example())
+	ctx, cancel := context.WithCancel(t.Context())
+	ch, err := b.Kernel().Events(ctx, plan.DefaultTable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := Observe(t, b.Kernel(), Example())
+	expect := func(after string, do func() error) {
+		t.Helper()
+		for len(ch) > 0 {
+			<-ch
+		}
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-ch:
+		case <-time.After(5 * time.Second):
+			t.Fatalf("no event after %s", after)
+		}
+	}
+	for _, e := range Ours(f) {
+		step := plan.RouteStep{Verb: plan.Delete, Entry: e, Table: plan.DefaultTable}
+		expect(step.String(), func() error { return b.Other().Apply(t.Context(), step) })
+	}
+	for _, r := range f.Rules {
+		step := plan.RuleStep{Rule: r, Remove: true}
+		expect(step.String(), func() error { return b.Other().Apply(t.Context(), step) })
+	}
+	address := plan.Address{Device: Device, Index: f.Device.Index, Address: f.Device.Addresses[0], Remove: true}
+	expect(address.String(), func() error { return b.Other().Apply(t.Context(), address) })
+	expect("the device went", func() error { b.RemoveDevice(Device); return nil })
+	cancel()
+	deadline := time.After(5 * time.Second)
+	for {
+		select {
+		case _, ok := <-ch:
+			if !ok {
+				return
+			}
+		case <-deadline:
+			t.Fatal("the subscription did not end with its context")
+		}
+	}
+}
+
+// many: a table that needs several messages is read whole, also while it changes.
+func many(t *testing.T, b Bench) {
+	b.AddDevice(Device)
+	c := plan.Config{Device: Device}
+	for i := range 2000 {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24)
+		if i%2 == 1 {
+			p = netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, 0, byte(i >> 8), byte(i)}), 48)
+		}
+		c.Routes = append(c.Routes, plan.Route{Prefix: p})
+	}
+	Reach(t, b.Kernel(), c)
+	stop := make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		e := plan.Entry{Key: plan.Key{Prefix: netip.MustParsePrefix("10.0.1.0/28"), Metric: 5}, Kind: plan.Unreachable, Protocol: 4}
+		for {
+			for _, v := range []plan.Verb{plan.Add, plan.Delete} {
+				if err := b.Other().Apply(context.Background(), plan.RouteStep{Verb: v, Entry: e, Table: plan.DefaultTable}); err != nil {
+					done <- err
+					return
+				}
+			}
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+		}
+	}()
+	for range 20 {
+		if n := len(Ours(Observe(t, b.Kernel(), c))); n != 2000 {
+			t.Errorf("%d of 2000 routes found", n)
+		}
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// filter: the sets come back as they went in, at the edges of the address space, too.
+func filter(t *testing.T, b Bench) {
+	if why := Observe(t, b.Kernel(), Example()).NoFilter; why != "" {
+		t.Skipf("nftables cannot be used here: %s", why)
+	}
+	c := plan.Config{Device: Device, Underlay: []string{"eth0", "a-long-name-15c"}, Mark: 1}
+	for _, p := range []string{"0.0.0.0/8", "10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "12.0.0.0/8", "224.0.0.0/3", "::/16", "ff00::/8", "fd00::/64"} {
+		c.Guards = append(c.Guards, netip.MustParsePrefix(p))
+	}
+	for i := range 3000 {
+		c.Guards = append(c.Guards, netip.PrefixFrom(netip.AddrFrom4([4]byte{100, byte(i >> 7), byte(i << 1), 0}), 24))
+	}
+	c.Guards = append(c.Guards, netip.MustParsePrefix("0.0.0.0/1"))
+	Reach(t, b.Kernel(), c)
+	c.Guards = nil
+	c.Local = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+	f := Reach(t, b.Kernel(), c)
+	if got := fmt.Sprint(f.Filter.Local); got != "[0.0.0.0/0 ::/0]" {
+		t.Fatalf("local %s", got)
+	}
+	Reach(t, b.Kernel(), plan.Config{Device: Device})
+}
