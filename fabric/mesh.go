@@ -52,7 +52,7 @@ type Env struct {
 type Mesh struct {
 	env      Env
 	life     uint64    // of this process: unix nanoseconds when it started
-	start    time.Time // zero of the probes' clock
+	start    time.Time // when New was called: zero of the probes' clock
 	settings atomic.Pointer[settings]
 	poke     chan struct{} // there are new settings
 	inbox    chan func(time.Time)
@@ -73,6 +73,8 @@ type Mesh struct {
 	table      *fib.Table
 	known      []topo.SegPrefix
 	told       RouteSet
+	began      time.Time // with the first settings
+	verified   bool      // see RouteSet
 	lastRoutes RoutesChanged
 	refused    map[AnnouncementRefused]bool
 	stale      time.Time // when the routes became so; zero while they are not
@@ -216,7 +218,7 @@ func (m *Mesh) listen() (err error) {
 
 // begin makes what the loop owns.
 func (m *Mesh) begin(ctx context.Context) {
-	m.conf = *m.config()
+	m.conf, m.began = *m.config(), time.Now()
 	m.flood = &flooder{
 		self: m.conf.Self, db: linkstate.NewDB(m.conf.Self, refreshEvery), life: m.life, damp: dampMin,
 		sign: func(b []byte) []byte { return m.settings.Load().cred.Key.Sign(b) },

@@ -55,7 +55,7 @@ func TestThreeRoutersMeshAndCarry(t *testing.T) {
 				t.Errorf("%s dropped %v", id, s.Drops)
 			}
 			r.mu.Lock()
-			if len(r.routes.Prefixes) != 8 || len(r.routes.Known) != 12 {
+			if !r.routes.Verified || len(r.routes.Prefixes) != 8 || len(r.routes.Known) != 12 {
 				t.Errorf("%s was told of %d prefixes and %d known ones: %v", id, len(r.routes.Prefixes), len(r.routes.Known), r.routes)
 			}
 			r.mu.Unlock()
@@ -187,6 +187,28 @@ func TestAnswersBeforeAndAfter(t *testing.T) {
 		}
 		if _, err := r.mesh.Explain(2); err == nil {
 			t.Error("explained after the end")
+		}
+	})
+}
+
+// A mesh that has just started does not know what it cannot reach, and says so.
+func TestRoutesAreVerifiedInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		w.start(1)
+		r := w.routers[1]
+		told := func() RouteSet {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return r.routes
+		}
+		time.Sleep(verifyAfter - time.Second)
+		if s := told(); s.Verified || len(s.Known) != 8 || len(s.Prefixes) != 0 {
+			t.Errorf("alone and young: %+v", s)
+		}
+		time.Sleep(2 * time.Second)
+		if !told().Verified {
+			t.Error("alone, and not certain in time")
 		}
 	})
 }

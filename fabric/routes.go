@@ -24,7 +24,14 @@ const restShare = 5
 type RouteSet struct {
 	Prefixes []topo.SegPrefix `json:"prefixes"` // of other routers: granted, announced, reachable now
 	Known    []topo.SegPrefix `json:"known"`    // every overlay prefix granted since the mesh started: never to leave in clear
+
+	// Verified says that every router of the catalog has been reached, or that there was time to: before, a
+	// prefix that is not there says nothing, and a route that a former process left should stay.
+	Verified bool `json:"verified"`
 }
+
+// verifyAfter is how long after its start a mesh speaks with certainty also of what it did not reach.
+const verifyAfter = 15 * time.Second
 
 // maxKnown bounds RouteSet.Known. Beyond it, prefixes that no grant names any more are forgotten.
 const maxKnown = 1 << 14
@@ -72,8 +79,9 @@ func (m *Mesh) recompute() {
 			remote = append(remote, e.Prefix)
 		}
 	}
-	if !slices.Equal(remote, m.told.Prefixes) || !slices.Equal(m.known, m.told.Known) {
-		m.told = RouteSet{Prefixes: remote, Known: slices.Clone(m.known)}
+	m.verified = m.verified || len(hops) == len(m.peers) || time.Since(m.began) >= verifyAfter
+	if !slices.Equal(remote, m.told.Prefixes) || !slices.Equal(m.known, m.told.Known) || m.verified != m.told.Verified {
+		m.told = RouteSet{Prefixes: remote, Known: slices.Clone(m.known), Verified: m.verified}
 		if m.env.Routes != nil {
 			m.env.Routes(m.told)
 		}

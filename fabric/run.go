@@ -66,7 +66,7 @@ func (m *Mesh) tend(now time.Time) {
 			m.dialDue(now, p)
 		}
 	}
-	if m.flood.age(now) {
+	if m.flood.age(now) || !m.verified && now.Sub(m.began) >= verifyAfter {
 		m.outdate(now)
 	}
 }
