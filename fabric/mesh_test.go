@@ -1,6 +1,7 @@
 package fabric
 
 import (
+	"encoding/json"
 	"flag"
 	"os"
 	"slices"
@@ -181,6 +182,8 @@ func TestAnswersBeforeAndAfter(t *testing.T) {
 		if err != nil || !x.Reachable || len(x.Steps) != 1 || !strings.Contains(x.Why, "direct") || x.MTU != DefaultMTU {
 			t.Errorf("meshed: %+v, %v", x, err)
 		}
+		travels(t, r.mesh.Status())
+		travels(t, x)
 		w.kill(1)
 		if s := r.mesh.Status(); s.Ready {
 			t.Error("ready after the end")
@@ -211,4 +214,20 @@ func TestRoutesAreVerifiedInTime(t *testing.T) {
 			t.Error("alone, and not certain in time")
 		}
 	})
+}
+
+// travels checks that an answer arrives as JSON as it left.
+func travels[T any](t *testing.T, v T) {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w T
+	if err := json.Unmarshal(b, &w); err != nil {
+		t.Fatalf("%v in %s", err, b)
+	}
+	if c, err := json.Marshal(w); err != nil || string(b) != string(c) {
+		t.Errorf("%s came back as %s, %v", b, c, err)
+	}
 }

@@ -155,7 +155,10 @@ func (m *Mesh) adopt(ctx context.Context) {
 		p.face.sources.Store(sources(r))
 	}
 	m.order = slices.Sorted(maps.Keys(m.peers))
-	clear(m.refused)
+	maps.DeleteFunc(m.refused, func(e AnnouncementRefused, _ bool) bool {
+		r := m.catalog[e.Router]
+		return r == nil || r.granted(e.Prefix) // worth telling again, should it come to that
+	})
 	m.learnPrefixes()
 	m.flood.age(time.Now())
 	m.saySoon()
