@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -186,9 +187,9 @@ func TestEveryCallFails(t *testing.T) {
 			former.Addresses = append(former.Addresses, netip.MustParsePrefix("10.255.0.66/32"))
 			kerneltest.Reach(t, fake, former)
 			before := fake.Snapshot()
-			calls := 0
+			var calls atomic.Int64
 			fake.Fail(func(string) error {
-				if calls++; calls == n+1 {
+				if int(calls.Add(1)) == n+1 {
 					return fmt.Errorf("call %d broken on purpose", n+1)
 				}
 				return nil
@@ -200,7 +201,7 @@ func TestEveryCallFails(t *testing.T) {
 			c.Mark = 7
 			r.set(c)
 			r.after(900 * time.Millisecond)
-			untouched = calls <= n
+			untouched = int(calls.Load()) <= n
 			r.after(Grace + 2*Interval)
 			fake.Fail(nil)
 			r.reached(c)
@@ -254,10 +255,10 @@ func TestRestart(t *testing.T) {
 		r.stop()
 		r.reached(full)
 
-		changes := 0
+		var changes atomic.Int64
 		fake.Fail(func(call string) error {
 			if call == "apply" {
-				changes++
+				changes.Add(1)
 			}
 			return nil
 		})
@@ -265,8 +266,8 @@ func TestRestart(t *testing.T) {
 		r.expect(time.Minute)
 		r.set(full)
 		r.expect(10*time.Second, "device")
-		if changes != 0 {
-			t.Fatalf("%d changes to adopt what was right", changes)
+		if n := changes.Load(); n != 0 {
+			t.Fatalf("%d changes to adopt what was right", n)
 		}
 		r.stop()
 

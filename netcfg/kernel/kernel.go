@@ -12,8 +12,8 @@
 //     to look at everything.
 //   - A subscription ends when its buffer overflows. Then Events' channel is closed; the caller looks at
 //     everything and asks for a new one.
-//   - One netlink socket asks, for the life of the Kernel, in the namespace in which it was opened; a second one
-//     listens.
+//   - One routing socket asks, for the life of the Kernel, in the namespace in which it was opened; a second
+//     one listens.
 package kernel
 
 import (

@@ -25,7 +25,8 @@ const (
 
 // Options of Open.
 type Options struct {
-	// NetNS is an open descriptor of the network namespace to work in; 0 is the calling thread's.
+	// NetNS is an open descriptor of the network namespace to work in, kept open until Close; 0 is the
+	// process's own. A process whose threads are in several must name one.
 	NetNS int
 }
 
@@ -34,7 +35,7 @@ type Real struct {
 	route *netlink.Handle
 	nft   *nftables.Conn
 	nftNo error // why there is no nft
-	ns    int   // the namespace that listening sockets are opened in; 0 is the thread's own
+	ns    int   // Options.NetNS
 
 	// before is called ahead of every exchange with the kernel, with its name; an error is taken for the
 	// exchange's own. Tests make every exchange fail in turn.
@@ -61,7 +62,9 @@ func Open(o Options) (*Real, error) {
 		k.route.Close()
 		return nil, fmt.Errorf("set timeout of netlink socket: %w", err)
 	}
-	options := []nftables.ConnOption{nftables.AsLasting()}
+	// nftables gets a socket per exchange: after an error, answers that nobody read would otherwise be taken
+	// for those of the next question.
+	var options []nftables.ConnOption
 	if o.NetNS != 0 {
 		options = append(options, nftables.WithNetNSFd(o.NetNS))
 	}
@@ -72,10 +75,7 @@ func Open(o Options) (*Real, error) {
 // Close frees the sockets.
 func (k *Real) Close() error {
 	k.route.Close()
-	if k.nft == nil {
-		return nil
-	}
-	return k.nft.CloseLasting()
+	return nil
 }
 
 // dump asks until the answer is whole.
