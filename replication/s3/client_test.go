@@ -469,3 +469,5 @@ func TestPresigned(t *testing.T) {
 		t.Errorf("a link for GET used for DELETE: %d %s", status, body)
 	}
 }
+
+var putOptions = minio.PutObjectOptions{}

@@ -103,7 +103,7 @@ func (c *call) route() error {
 			return apiErr("InvalidRequest", "the query asks for both %s and %s", sub, p.Name)
 		case selecting[p.Name]:
 			sub = p.Name
-		case p.Bare && c.r.Method != http.MethodGet && c.r.Method != http.MethodHead:
+		case p.Value == "" && c.r.Method != http.MethodGet && c.r.Method != http.MethodHead:
 			// What we do not know must not turn into a write of something else.
 			return notImplemented("?" + p.Name)
 		}

@@ -11,8 +11,6 @@ const maxParams = 64
 // Param is one parameter of a query, decoded.
 type Param struct {
 	Name, Value string
-	// Bare says that it came without "=", as subresources do.
-	Bare bool
 }
 
 // Query is a decoded query in which every name occurs once. It is what is signed and also what is
@@ -32,7 +30,7 @@ func ParseQuery(raw string) (Query, error) {
 		if len(q) == maxParams {
 			return nil, refuse("InvalidArgument", "the query has more than %d parameters", maxParams)
 		}
-		name, value, eq := strings.Cut(part, "=")
+		name, value, _ := strings.Cut(part, "=")
 		n, ok1 := unescape(name, true)
 		v, ok2 := unescape(value, true)
 		if !ok1 || !ok2 {
@@ -41,7 +39,7 @@ func ParseQuery(raw string) (Query, error) {
 		if _, dup := q.Get(n); dup {
 			return nil, refuse("InvalidArgument", "the query has the parameter %q twice", n)
 		}
-		q = append(q, Param{Name: n, Value: v, Bare: !eq})
+		q = append(q, Param{Name: n, Value: v})
 	}
 	return q, nil
 }

@@ -95,7 +95,7 @@ func TestHeaderAgainstAnotherSigner(t *testing.T) {
 			"method": func(r *Request) { r.Method = "PATCH" },
 			"path":   func(r *Request) { r.Path += "x" },
 			"query": func(r *Request) {
-				r.Query = append(r.Query[:len(r.Query):len(r.Query)], Param{Name: "acl", Bare: true})
+				r.Query = append(r.Query[:len(r.Query):len(r.Query)], Param{Name: "acl"})
 			},
 			"host":    func(r *Request) { r.Host += "x" },
 			"payload": func(r *Request) { r.Header.Set("X-Amz-Content-Sha256", unsignedPayload) },

@@ -1,0 +1,306 @@
+package s3_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/galleon-net/galleon/replication/object"
+	"github.com/galleon-net/galleon/replication/s3"
+)
+
+// visible gives what a bucket shows, for tests where it must be nothing.
+func (d *door) visible(t *testing.T, bucket string) int {
+	t.Helper()
+	p, err := d.ListObjects(t.Context(), bucket, s3.ListOptions{Limit: 1000, Versions: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(p.Versions)
+}
+
+// TestBodiesThatLie: a body that is not what its request promised is refused with the code that S3 has
+// for it, and nothing of it becomes visible.
+func TestBodiesThatLie(t *testing.T) {
+	d := open(t)
+	newBucket(t, d.client(t), "lies")
+	trailer := []string{"X-Amz-Content-Sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "X-Amz-Decoded-Content-Length", "5", "X-Amz-Trailer", "x-amz-checksum-crc32"}
+	with := func(h []string, more ...string) []string { return append(append([]string{}, h...), more...) }
+	for name, c := range map[string]struct {
+		body   string
+		header []string
+		code   string
+	}{
+		"another SHA-256":           {"hello", []string{"X-Amz-Content-Sha256", sha256Hex("Hello")}, "XAmzContentSHA256Mismatch"},
+		"another MD5":               {"hello", []string{"Content-Md5", "AAAAAAAAAAAAAAAAAAAAAA=="}, "BadDigest"},
+		"no MD5":                    {"hello", []string{"Content-Md5", "AAAA"}, "InvalidDigest"},
+		"another CRC":               {"hello", []string{"X-Amz-Checksum-Crc32", "AAAAAA=="}, "BadDigest"},
+		"another CRC-64":            {"hello", []string{"X-Amz-Checksum-Crc64nvme", "AAAAAAAAAAA="}, "BadDigest"},
+		"another SHA-1":             {"hello", []string{"X-Amz-Checksum-Sha1", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="}, "BadDigest"},
+		"no checksum":               {"hello", []string{"X-Amz-Checksum-Crc32", ""}, "InvalidRequest"},
+		"short checksum":            {"hello", []string{"X-Amz-Checksum-Sha256", "AAAAAA=="}, "InvalidRequest"},
+		"unknown checksum":          {"hello", []string{"X-Amz-Checksum-Crc16", "AAA="}, "InvalidRequest"},
+		"two checksums":             {"hello", []string{"X-Amz-Checksum-Crc32", "NhCmhg==", "X-Amz-Checksum-Crc32c", "mnG7TA=="}, "InvalidRequest"},
+		"another algorithm":         {"hello", []string{"X-Amz-Checksum-Crc32", "NhCmhg==", "X-Amz-Sdk-Checksum-Algorithm", "SHA1"}, "InvalidRequest"},
+		"another trailer":           {"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n", trailer, "BadDigest"},
+		"trailer of another name":   {"5\r\nhello\r\n0\r\nx-amz-checksum-crc32c:mnG7TA==\r\n\r\n", trailer, "MalformedTrailerError"},
+		"no trailer":                {"5\r\nhello\r\n0\r\n\r\n", trailer, "MalformedTrailerError"},
+		"trailer without a value":   {"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:\r\n\r\n", trailer, "InvalidRequest"},
+		"header and trailer":        {"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n", with(trailer, "X-Amz-Checksum-Sha1", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="), "InvalidRequest"},
+		"chunks too short":          {"4\r\nhell\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n", trailer, "IncompleteBody"},
+		"chunks too long":           {"6\r\nhello!\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n", trailer, "IncompleteBody"},
+		"chunk longer than it says": {"4\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n", trailer, "IncompleteBody"},
+		"chunk size overflow":       {"ffffffffffffffff\r\nhello\r\n0\r\n\r\n", trailer, "IncompleteBody"},
+		"negative chunk":            {"-5\r\nhello\r\n0\r\n\r\n", trailer, "IncompleteBody"},
+		"no last chunk":             {"5\r\nhello\r\n", trailer, "IncompleteBody"},
+		"unsigned chunks":           {"5\r\nhello\r\n0\r\n\r\n", []string{"X-Amz-Content-Sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "X-Amz-Decoded-Content-Length", "5"}, "IncompleteBody"},
+		"forged chunk":              {"5;chunk-signature=" + sha256Hex("x") + "\r\nhello\r\n0;chunk-signature=" + sha256Hex("y") + "\r\n\r\n", []string{"X-Amz-Content-Sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "X-Amz-Decoded-Content-Length", "5"}, "SignatureDoesNotMatch"},
+		"raw bytes, said chunked":   {"hello", trailer, "IncompleteBody"},
+		"no decoded length":         {"5\r\nhello\r\n0\r\n\r\n", []string{"X-Amz-Content-Sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"}, "MissingContentLength"},
+	} {
+		a := d.do(t, "PUT", "/lies/k", c.body, c.header...)
+		if a.code() != c.code {
+			t.Errorf("%s: %d %s, want %s", name, a.status, a.body, c.code)
+		}
+		if n := d.visible(t, "lies"); n != 0 {
+			t.Fatalf("%s: %d versions are visible", name, n)
+		}
+	}
+	if a := d.do(t, "PUT", "/lies/k", "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n", trailer...); a.status != 200 || a.header.Get("X-Amz-Checksum-Crc32") != "NhCmhg==" {
+		t.Errorf("an honest body: %d %s %v", a.status, a.body, a.header)
+	}
+}
+
+func TestTruncatedUpload(t *testing.T) {
+	d := open(t)
+	newBucket(t, d.client(t), "cut")
+	for _, payload := range []string{unsigned, sha256Hex(strings.Repeat("x", 1000))} {
+		req := d.request(t, "PUT", "/cut/k", "", "X-Amz-Content-Sha256", payload)
+		c := d.dial(t)
+		c.Write(wire(req, 1000))
+		io.WriteString(c, strings.Repeat("x", 600))
+		if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if a := read(t, c); a.code() != "IncompleteBody" || a.status != 400 {
+			t.Errorf("payload %.10s: %d %s", payload, a.status, a.body)
+		}
+		if n := d.visible(t, "cut"); n != 0 {
+			t.Fatalf("%d versions are visible", n)
+		}
+	}
+}
+
+func TestSlowBodyIsCutOff(t *testing.T) {
+	d := open(t, func(c *s3.Config) { c.Limits.BodyGrace, c.Limits.Idle = 100*time.Millisecond, 100*time.Millisecond })
+	newBucket(t, d.client(t), "slow")
+	c := d.dial(t)
+	c.Write(wire(d.request(t, "PUT", "/slow/k", ""), 1000))
+	io.WriteString(c, "a few bytes and then nothing")
+	if a := read(t, c); a.code() != "RequestTimeout" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if n := d.visible(t, "slow"); n != 0 {
+		t.Fatalf("%d versions are visible", n)
+	}
+}
+
+func TestClientThatDoesNotRead(t *testing.T) {
+	d := open(t, func(c *s3.Config) { c.Limits.Idle = 200 * time.Millisecond })
+	newBucket(t, d.client(t), "deaf")
+	big := given{strings.NewReader(strings.Repeat("x", 32<<20))}
+	if _, err := d.PutObject(t.Context(), s3.PutInput{Object: object.Version{Bucket: "deaf", Key: "big"}, Body: big}); err != nil {
+		t.Fatal(err)
+	}
+	c := d.dial(t)
+	c.Write(wire(d.request(t, "GET", "/deaf/big", ""), 0))
+	eventually(t, "the transfer is given up", func() bool { return strings.Contains(d.reported(), "GetObject 200 RequestTimeout") })
+}
+
+func TestExpectContinue(t *testing.T) {
+	d := open(t)
+	newBucket(t, d.client(t), "polite")
+	refused := d.dial(t)
+	bad := d.request(t, "PUT", "/polite/k", "")
+	bad.Header.Set("X-Amz-Meta-Added", "later")
+	refused.Write(wire(bad, 1000, "Expect: 100-continue"))
+	if a := read(t, refused); a.status != 403 {
+		t.Errorf("a refused request: %d before the body, want 403", a.status)
+	}
+	missing := d.dial(t)
+	missing.Write(wire(d.request(t, "PUT", "/absent/k", ""), 1000, "Expect: 100-continue"))
+	if a := read(t, missing); a.code() != "NoSuchBucket" {
+		t.Errorf("a bucket that is not there: %d %s before the body", a.status, a.body)
+	}
+	c := d.dial(t)
+	c.Write(wire(d.request(t, "PUT", "/polite/k", ""), 5, "Expect: 100-continue"))
+	if a := read(t, c); a.status != 100 {
+		t.Fatalf("%d, want 100", a.status)
+	}
+	io.WriteString(c, "hello")
+	if a := read(t, c); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+func TestTooManyRequests(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	d := open(t, func(c *s3.Config) { c.Limits.Requests = 1 })
+	newBucket(t, d.client(t), "busy")
+	d.Fault = func(method string) error {
+		if method == "ListObjects" {
+			close(entered)
+			<-leave
+		}
+		return nil
+	}
+	req := d.request(t, "GET", "/busy", "")
+	done := make(chan answer, 1)
+	go func() {
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			done <- answer{body: err.Error()}
+			return
+		}
+		res.Body.Close()
+		done <- answer{status: res.StatusCode}
+	}()
+	<-entered
+	if a := d.do(t, "GET", "/", ""); a.code() != "SlowDown" || a.status != 503 || a.header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if status, body := plainHTTP(t, "GET", d.url+s3.HealthPath, nil); status != 200 || body != "1" {
+		t.Errorf("health: %d %q", status, body)
+	}
+	close(leave)
+	if a := <-done; a.status != 200 {
+		t.Errorf("the first request: %d %s", a.status, a.body)
+	}
+}
+
+// TestEveryRefusalOfTheBackend: each sentinel has its code and status, in every method that an
+// operation calls, and what is unknown tells the client nothing.
+func TestEveryRefusalOfTheBackend(t *testing.T) {
+	d := open(t)
+	newBucket(t, d.client(t), "bkt")
+	put(t, d.client(t), "bkt", "k", []byte("x"), putOptions)
+	for err, want := range map[error]string{
+		s3.ErrNoSuchBucket: "404 NoSuchBucket", s3.ErrNoSuchKey: "404 NoSuchKey", s3.ErrNoSuchVersion: "404 NoSuchVersion",
+		s3.ErrNoSuchUpload: "404 NoSuchUpload", s3.ErrBucketExists: "409 BucketAlreadyOwnedByYou", s3.ErrBucketNotEmpty: "409 BucketNotEmpty",
+		s3.ErrInvalidPart: "400 InvalidPart", s3.ErrPrecondition: "412 PreconditionFailed", s3.ErrConflict: "409 ConditionalRequestConflict",
+		s3.ErrNoSpace: "507 InsufficientCapacity", s3.ErrAckPending: "503 ServiceUnavailable", s3.ErrUnavailable: "503 ServiceUnavailable",
+		s3.ErrClock: "503 ServiceUnavailable", s3.ErrNotSupported: "501 NotImplemented",
+		errors.New("secret path /var/lib/galleon"): "500 InternalError",
+	} {
+		d.Fault = func(method string) error {
+			if method == "PutObject" {
+				return fmt.Errorf("put bkt/k: %w", err)
+			}
+			return nil
+		}
+		a := d.do(t, "PUT", "/bkt/k", "body")
+		if got := fmt.Sprintf("%d %s", a.status, a.code()); got != want {
+			t.Errorf("%v: %s, want %s", err, got, want)
+		}
+		if strings.Contains(a.body, "put bkt/k") {
+			t.Errorf("%v: the client is told %s", err, a.body)
+		}
+		if !strings.Contains(d.reported(), "put bkt/k: "+err.Error()) {
+			t.Errorf("%v: not in the events", err)
+		}
+	}
+	d.Fault = func(string) error { return s3.ErrNoSpace }
+	if a := d.do(t, "PUT", "/bkt/k", "body"); !strings.Contains(a.body, "no space left") {
+		t.Errorf("a full disk is described as %s", a.body)
+	}
+	// The nth call fails, for every n, until the operation passes untouched.
+	for _, c := range []struct{ method, path, body string }{
+		{"GET", "/", ""}, {"PUT", "/new-bucket", ""}, {"HEAD", "/bkt", ""}, {"GET", "/bkt?list-type=2", ""}, {"GET", "/bkt?versions", ""},
+		{"GET", "/bkt?uploads", ""}, {"GET", "/bkt?versioning", ""}, {"GET", "/bkt/k", ""}, {"HEAD", "/bkt/k", ""}, {"PUT", "/bkt/k", "x"},
+		{"POST", "/bkt/k?uploads", ""}, {"DELETE", "/bkt/other", ""}, {"GET", "/bkt/k?acl", ""},
+	} {
+		for n := 1; ; n++ {
+			calls := 0
+			d.Fault = func(string) error {
+				if calls++; calls == n {
+					return errors.New("fault")
+				}
+				return nil
+			}
+			a := d.do(t, c.method, c.path, c.body)
+			if calls < n {
+				if a.status >= 300 {
+					t.Errorf("%s %s without a fault: %d %s", c.method, c.path, a.status, a.body)
+				}
+				break
+			}
+			if a.status != 500 {
+				t.Errorf("%s %s, call %d failed: %d %s", c.method, c.path, n, a.status, a.body)
+			}
+		}
+	}
+}
+
+func TestWhatIsNotServed(t *testing.T) {
+	d := open(t)
+	newBucket(t, d.client(t), "bkt")
+	put(t, d.client(t), "bkt", "k", []byte("x"), putOptions)
+	for request, want := range map[string]string{
+		"PUT /bkt/k?tagging": "NotImplemented", "PUT /bkt/k?acl": "NotImplemented", "PUT /bkt/k?unheard-of": "NotImplemented",
+		"PUT /bkt?policy": "NotImplemented", "PUT /bkt?encryption": "NotImplemented", "GET /bkt/k?torrent": "NotImplemented",
+		"GET /bkt?policy": "NoSuchBucketPolicy", "GET /bkt?cors": "NoSuchCORSConfiguration", "GET /bkt/k?tagging": "NotImplemented",
+		"PUT /bkt/k?partNumber=1": "InvalidArgument", "PUT /bkt/k?uploadId=1": "InvalidArgument", "PUT /bkt/k?versionId=1": "InvalidArgument",
+		"POST /bkt/k": "MethodNotAllowed", "PATCH /bkt/k": "MethodNotAllowed", "POST /": "MethodNotAllowed",
+		"GET /bkt/k?uploads&versions": "InvalidRequest", "GET /bkt/k?versionId=zz": "InvalidArgument", "GET /bkt/k?versionId": "InvalidArgument",
+		"GET /bkt?max-keys=-1": "InvalidArgument", "GET /bkt?list-type=3": "InvalidArgument", "GET /bkt?list-type=2&continuation-token=*": "InvalidArgument",
+		"GET /bkt?encoding-type=base64": "InvalidArgument", "GET /Bucket/k": "InvalidBucketName", "GET /192.168.0.1/k": "InvalidBucketName",
+		"GET /a/k": "InvalidBucketName", "GET //k": "InvalidBucketName", "PUT /..%2F..%2Fetc/passwd": "InvalidBucketName",
+		"PUT /bkt/%00": "InvalidArgument", "GET /bkt/" + strings.Repeat("x", 1025): "KeyTooLongError",
+		"GET /bkt/k?a=1&a=2": "InvalidArgument",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		if a := d.do(t, method, path, ""); a.code() != want {
+			t.Errorf("%.60s: %d %s, want %s", request, a.status, a.body, want)
+		}
+	}
+	for header, want := range map[string]string{
+		"X-Amz-Server-Side-Encryption: AES256": "NotImplemented", "X-Amz-Acl: public-read": "AccessControlListNotSupported",
+		"X-Amz-Storage-Class: GLACIER": "InvalidStorageClass", "X-Amz-Object-Lock-Mode: GOVERNANCE": "NotImplemented",
+		"X-Amz-Tagging: a=b": "NotImplemented", "X-Amz-Expected-Bucket-Owner: 111122223333": "AccessDenied",
+		"X-Amz-Grant-Read: id=x": "AccessControlListNotSupported",
+	} {
+		name, value, _ := strings.Cut(header, ": ")
+		if a := d.do(t, "PUT", "/bkt/k", "y", name, value); a.code() != want {
+			t.Errorf("%s: %d %s, want %s", header, a.status, a.body, want)
+		}
+	}
+	// The edge takes no word on replication from a client.
+	d.do(t, "PUT", "/bkt/r", "y", "X-Amz-Replication-Status", "REPLICA", "X-Galleon-Source", "elsewhere")
+	if a := d.do(t, "HEAD", "/bkt/r", ""); a.header.Get("X-Amz-Replication-Status") != "" || a.header.Get("X-Galleon-Source") != "" {
+		t.Errorf("a client's header came back: %v", a.header)
+	}
+}
+
+// TestKeysAreBytes: keys that look like paths are keys.
+func TestKeysAreBytes(t *testing.T) {
+	d := open(t)
+	newBucket(t, d.client(t), "bkt")
+	for raw, key := range map[string]string{
+		"/bkt/../etc/passwd": "../etc/passwd", "/bkt/a//b": "a//b", "/bkt/./a/.": "./a/.", "/bkt/%2e%2e/x": "../x", "/bkt//": "/",
+		"/bkt/a%2Fb": "a/b", "/bkt/a%252Fb": "a%2Fb", "/bkt/a+b": "a+b", "/bkt/a%20b": "a b", "/bkt/%C3%BC": "ü", "/bkt/a;b?x=1": "a;b",
+	} {
+		if a := d.do(t, "PUT", raw, raw); a.status != 200 {
+			t.Errorf("PUT %s: %d %s", raw, a.status, a.body)
+		}
+		if _, err := d.GetVersion(t.Context(), "bkt", key, object.VersionID{}); err != nil {
+			t.Errorf("PUT %s did not write the key %q: %v", raw, key, err)
+		}
+		if a := d.do(t, "GET", raw, ""); a.body != raw {
+			t.Errorf("GET %s: %d %s", raw, a.status, a.body)
+		}
+	}
+}
