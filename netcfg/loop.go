@@ -14,14 +14,15 @@ import (
 // loop is the memory of one Run: none of it decides what to do, but for the stale routes.
 type loop struct {
 	*Reconciler
-	started time.Time
-	looked  bool              // stale has been filled
-	stale   map[plan.Key]bool // routes found at the start that no Set has asked for
-	applied uint64            // serial of the config that the last pass without error carried out
-	failure string            // the last one reported
-	noted   map[string]bool   // conflicts reported and still there
-	device  int               // its index at the last pass; 0: not there
-	filter  string            // the reason last reported for having none
+	started  time.Time
+	looked   bool              // stale has been filled
+	stale    map[plan.Key]bool // routes found at the start that no Set has asked for
+	applied  uint64            // serial of the config that the last pass without error carried out
+	failure  string            // the last one reported
+	noted    map[string]bool   // conflicts reported and still there
+	failures int               // passes in a row that failed
+	device   int               // its index at the last pass; 0: not there
+	filter   string            // the reason last reported for having none
 
 	events <-chan kernel.Event // nil: to be subscribed to
 	table  int                 // whose routes events are about
@@ -66,8 +67,16 @@ func (l *loop) run(ctx context.Context) error {
 					l.fail(err)
 					next = retryAfter
 				}
-				if l.pass(ctx, *want, serial) {
+				again, ok := l.pass(ctx, *want, serial)
+				switch {
+				case !ok: // what fails for ever is not tried every second for ever
+					next = min(retryAfter<<min(l.failures, 8), Interval)
+					l.failures++
+				case again:
 					next = retryAfter
+				}
+				if ok {
+					l.failures = 0
 				}
 			}
 			due = time.Now().Add(next)
@@ -95,13 +104,14 @@ func (l *loop) wanted() (*plan.Config, uint64) {
 	return l.want, l.serial
 }
 
-// pass looks at the kernel once and takes the steps. It says whether to come back soon.
-func (l *loop) pass(ctx context.Context, want plan.Config, serial uint64) (again bool) {
+// pass looks at the kernel once and takes the steps. It says whether to come back soon, and whether all
+// went well.
+func (l *loop) pass(ctx context.Context, want plan.Config, serial uint64) (again, ok bool) {
 	found, err := l.kernel.Observe(ctx, want.Scope())
 	if err != nil {
 		l.fail(fmt.Errorf("observe the kernel: %w", err))
 		l.finish(func(s *Status) { s.InStep = false })
-		return true
+		return true, false
 	}
 	fresh := l.notice(want, found) || l.applied != serial
 	p := plan.Diff(want, found)
@@ -144,16 +154,18 @@ func (l *loop) pass(ctx context.Context, want plan.Config, serial uint64) (again
 	})
 	// A step that was taken is looked at again: one deletion may have taken others along (routes go with
 	// the address that they name as source), and two in step agree.
-	return err != nil || p.More > 0 || len(done) > 0
+	return p.More > 0 || len(done) > 0, err == nil
 }
 
 // take makes the changes, in order. A step that fails does not stop the additions after it, but nothing
-// is deleted before everything wanted is in place. The error is nil when nothing is left to do again.
+// is deleted before everything wanted of its address family is in place: where IPv6 is switched off by the
+// administrator, say, IPv4 must not suffer for it. The error is nil when nothing is left to do again.
 func (l *loop) take(ctx context.Context, changes []plan.Change) (done []string, err error) {
 	var errs []error
+	failed := map[int]bool{}
 	for _, c := range changes {
-		if c.Deletes() && len(errs) > 0 {
-			break
+		if f := c.Family(); c.Deletes() && (failed[f] || failed[0] || f == 0 && len(errs) > 0) {
+			continue
 		}
 		err := l.kernel.Apply(ctx, c)
 		switch {
@@ -164,6 +176,7 @@ func (l *loop) take(ctx context.Context, changes []plan.Change) (done []string, 
 		case c.Deletes() && errors.Is(err, kernel.ErrGone): // went by itself, or by another's hand
 		default:
 			errs = append(errs, err)
+			failed[c.Family()] = true
 		}
 		if ctx.Err() != nil {
 			break

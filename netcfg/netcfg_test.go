@@ -361,6 +361,36 @@ func TestInTheWay(t *testing.T) {
 	})
 }
 
+// TestOneFamilyFails: where IPv6 is switched off, IPv4 goes on, deletions included, and nothing is said twice.
+func TestOneFamilyFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := kerneltest.New()
+		fake.AddDevice(kerneltest.Device)
+		fake.FailChanges(func(c plan.Change) error {
+			if c.Family() == 6 {
+				return errors.New("permission denied")
+			}
+			return nil
+		})
+		r := start(t, fake)
+		defer r.stop()
+		c := kerneltest.Example()
+		r.set(c)
+		r.expect(time.Hour, "device", "applied", "failed")
+		if n := r.r.Status().Passes; n > 400 {
+			t.Fatalf("%d passes in an hour", n)
+		}
+		c.Routes = c.Routes[1:]
+		r.set(c)
+		r.expect(time.Minute, "applied")
+		for _, e := range kerneltest.Ours(r.found()) {
+			if e.Prefix.String() == "10.5.0.0/16" && e.Kind == plan.Unicast {
+				t.Fatal("a failure of IPv6 keeps an IPv4 route alive")
+			}
+		}
+	})
+}
+
 func TestSetRefuses(t *testing.T) {
 	r := New(kerneltest.New(), nil)
 	if err := r.Set(plan.Config{Device: "galleon0", MTU: 600}); err == nil || r.Status().Configured {

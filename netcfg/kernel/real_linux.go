@@ -113,6 +113,10 @@ func (k *Real) Observe(ctx context.Context, s plan.Scope) (f plan.Found, err err
 			f.Routes = append(f.Routes, entry(r, family))
 		}
 		rules, err := dump(ctx, k, "rules", func() ([]netlink.Rule, error) { return k.route.RuleList(family) })
+		if family == unix.AF_INET6 && errors.Is(err, unix.EAFNOSUPPORT) { // the one dump that says so
+			f.NoV6 = err.Error()
+			continue
+		}
 		if err != nil {
 			return plan.Found{}, err
 		}

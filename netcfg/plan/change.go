@@ -11,6 +11,8 @@ type Change interface {
 	String() string
 	// Deletes says whether something is taken away.
 	Deletes() bool
+	// Family is 4 or 6 for a change that concerns one address family alone, else 0.
+	Family() int
 }
 
 // SetMTU sets the device's MTU.
@@ -68,6 +70,21 @@ func (c Address) Deletes() bool   { return c.Remove }
 func (c RouteStep) Deletes() bool { return c.Verb == Delete }
 func (c RuleStep) Deletes() bool  { return c.Remove }
 func (c SetFilter) Deletes() bool { return c.Filter == nil }
+
+// Family is 0 for what concerns the whole machine.
+func (SetMTU) Family() int      { return 0 }
+func (SetUp) Family() int       { return 0 }
+func (c Address) Family() int   { return family(c.Address.Addr().Is6()) }
+func (c RouteStep) Family() int { return family(c.Entry.Prefix.Addr().Is6()) }
+func (c RuleStep) Family() int  { return family(c.Rule.V6) }
+func (SetFilter) Family() int   { return 0 }
+
+func family(v6 bool) int {
+	if v6 {
+		return 6
+	}
+	return 4
+}
 
 func (c SetMTU) String() string { return fmt.Sprintf("ip link set %s mtu %d", c.Device, c.MTU) }
 func (c SetUp) String() string  { return fmt.Sprintf("ip link set %s up", c.Device) }

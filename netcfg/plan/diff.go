@@ -21,6 +21,9 @@ type Plan struct {
 
 // Diff writes the plan. The device's own things are left out while it is not there.
 func Diff(want Config, found Found) Plan {
+	if found.NoV6 != "" {
+		want = want.v4()
+	}
 	d := differ{want: want, scope: want.Scope(), found: found}
 	d.device()
 	d.filter()
@@ -247,6 +250,9 @@ func same(found, want Entry) bool {
 
 func (d *differ) rules() {
 	for _, v6 := range []bool{false, true} {
+		if v6 && d.found.NoV6 != "" {
+			break
+		}
 		want := Rule{V6: v6, Priority: d.scope.RulePriority, Table: d.scope.Table, Protocol: d.scope.Protocol, NotMark: d.want.Mark}
 		have := false
 		for _, r := range d.found.Rules {

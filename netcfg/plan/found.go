@@ -14,6 +14,8 @@ type Found struct {
 	Filter *Filter // nil: there is no such nftables table
 	// NoFilter is why nftables cannot be used here; then nothing is planned for it.
 	NoFilter string
+	// NoV6 is why the kernel has no IPv6; then nothing of it is planned.
+	NoV6 string
 }
 
 // Device is a network interface.

@@ -131,6 +131,15 @@ func (c Config) Check() error {
 	return errors.Join(errs...)
 }
 
+// v4 is the config without IPv6.
+func (c Config) v4() Config {
+	is6 := func(p netip.Prefix) bool { return p.Addr().Is6() }
+	without := func(ps []netip.Prefix) []netip.Prefix { return slices.DeleteFunc(slices.Clone(ps), is6) }
+	c.Addresses, c.Guards, c.Local = without(c.Addresses), without(c.Guards), without(c.Local)
+	c.Routes = slices.DeleteFunc(slices.Clone(c.Routes), func(r Route) bool { return is6(r.Prefix) })
+	return c
+}
+
 func prefixesOf(rs []Route) []netip.Prefix {
 	ps := make([]netip.Prefix, len(rs))
 	for i, r := range rs {

@@ -18,7 +18,7 @@ import (
 //	found   lines: device INDEX [mtu N] [up] [foreign KIND] | address P |
 //	               entry KIND P metric N [proto N] [link N] [src A] [mtu N] [odd] |
 //	               rule [v6] [priority N] [table N] [proto N] [notmark N] [odd] |
-//	               filter UNDERLAY,… OVERLAY,… [LOCAL,…] [broken] | nofilter WHY
+//	               filter UNDERLAY,… OVERLAY,… [LOCAL,…] [broken] | nofilter WHY | nov6 WHY
 //	check   prints what Config.Check says
 //	diff    prints the plan
 func TestStories(t *testing.T) {
@@ -151,6 +151,8 @@ func readFound(in string) (found Found) {
 			if len(f) > 3 && f[3] != "broken" {
 				found.Filter.Local = Ranges(prefixes(f[3]))
 			}
+		case "nov6":
+			found.NoV6 = f[1]
 		case "nofilter":
 			found.NoFilter = f[1]
 		default:

@@ -24,6 +24,7 @@ type Fake struct {
 	filter  *plan.Filter
 	noNFT   string
 	fault   func(call string) error
+	refuse  func(plan.Change) error
 	subs    map[chan kernel.Event]bool
 }
 
@@ -63,6 +64,13 @@ func (f *Fake) Fail(fault func(call string) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fault = fault
+}
+
+// FailChanges makes every change ask first; an error is the change's. Nil ends it.
+func (f *Fake) FailChanges(refuse func(plan.Change) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuse = refuse
 }
 
 // ForbidFilter makes nftables unusable.
@@ -153,6 +161,9 @@ func (f *Fake) Apply(ctx context.Context, c plan.Change) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	err := f.before("apply")
+	if err == nil && f.refuse != nil {
+		err = f.refuse(c)
+	}
 	if err == nil {
 		err = f.apply(c)
 	}
