@@ -29,9 +29,14 @@ func Inside() bool { return os.Getenv(insideMark) != "" && os.Getpid() == 1 }
 // is root; passes on signals; and ends this process with that one's exit code. So outside, Enter only returns when the lab
 // cannot be entered, and the error says in one sentence what to do. Inside, it returns nil.
 //
+// It also is where the process that carries the lab's packets, which is the current binary too, leaves the program's way.
+//
 // The new process namespace is what makes a crash clean: when the program dies, the kernel kills all that it and
 // its children started.
 func Enter(args []string) error {
+	if seed := os.Getenv(wanMark); seed != "" {
+		carry(seed)
+	}
 	if Inside() {
 		return settle()
 	}

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -29,9 +28,7 @@ const (
 // Lab is a running topology.
 type Lab struct {
 	links   string
-	network *wan.Network
-	stop    context.CancelFunc
-	ended   chan error
+	network *carrier
 
 	mu    sync.Mutex
 	sites map[string]*Site
@@ -61,18 +58,20 @@ func (h *Host) Addr(v6 bool) netip.Addr {
 	return netip.Addr{}
 }
 
-// New builds a topology and starts its network. Call Enter before, or be root.
+// New builds a topology and starts its network, in a process of its own, so that packets do not wait for what
+// this one is busy with. Call Enter before.
 func New(t Topology) (*Lab, error) {
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
-	network, err := wan.New(t.Seed)
+	if !Inside() {
+		return nil, errors.New("build a lab: the program must call lab.Enter first")
+	}
+	network, err := startCarrier(t.Seed)
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	l := &Lab{links: t.Links, network: network, stop: stop, ended: make(chan error, 1), sites: map[string]*Site{}}
-	go func() { l.ended <- network.Run(ctx) }()
+	l := &Lab{links: t.Links, network: network, sites: map[string]*Site{}}
 	for _, s := range t.Sites {
 		if _, err := l.AddSite(s); err != nil {
 			return nil, errors.Join(err, l.Close())
@@ -96,7 +95,7 @@ func (l *Lab) setPath(p PathSpec) error {
 }
 
 // Network is the wide-area network, whose links may be changed at any time.
-func (l *Lab) Network() *wan.Network { return l.network }
+func (l *Lab) Network() *wan.Client { return l.network.Client }
 
 // Site finds a site by name. It panics when there is none: a test's mistake.
 func (l *Lab) Site(name string) *Site {
@@ -189,11 +188,11 @@ func (l *Lab) Isolate(name string, cut bool) error {
 	if cut {
 		change = "cut"
 	}
-	for _, o := range l.network.Sites() {
-		if o == name {
+	for _, o := range l.Sites() {
+		if o.Spec.Name == name {
 			continue
 		}
-		if err := l.network.SetBoth(name, o, change); err != nil {
+		if err := l.network.SetBoth(name, o.Spec.Name, change); err != nil {
 			return err
 		}
 	}
@@ -202,13 +201,12 @@ func (l *Lab) Isolate(name string, cut bool) error {
 
 // Close ends everything in the lab.
 func (l *Lab) Close() error {
-	l.stop()
-	err := <-l.ended
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var err error
 	for _, s := range l.sites {
 		err = errors.Join(err, s.close())
 	}
 	l.sites = map[string]*Site{}
-	return errors.Join(err, l.network.Close())
+	return errors.Join(err, l.network.stop())
 }

@@ -36,13 +36,12 @@ type Ping struct {
 	stop context.CancelFunc
 	done chan struct{}
 
-	mu       sync.Mutex
-	sent     []time.Time     // by sequence
-	rtts     []time.Duration // by sequence, 0 without reply
-	last     int             // highest sequence that was answered
-	lastAt   time.Time       // of the latest reply, or of the beginning
-	firstGap bool
-	report   PingReport
+	mu     sync.Mutex
+	sent   []time.Time     // by sequence
+	rtts   []time.Duration // by sequence, 0 without reply
+	last   int             // highest sequence that was answered
+	lastAt time.Time       // of the latest reply, or of the beginning
+	report PingReport
 }
 
 // PingReport is what a ping has seen.
@@ -235,7 +234,7 @@ func (p *Ping) receive() {
 		if err != nil {
 			continue // an ICMP error that the kernel reports on the socket
 		}
-		at := stamp(oob[:oobn])
+		at, _ := control(oob[:oobn])
 		packet := b[:n]
 		if !p.v6 { // a raw IPv4 socket gives the IP header too, a raw IPv6 one does not
 			packet = packet[min(n, int(packet[0]&15)*4):]
@@ -301,17 +300,26 @@ func (p *Ping) Report() PingReport {
 	return r
 }
 
-// stamp finds the time at which the kernel received a packet; now when it does not say.
-func stamp(oob []byte) time.Time {
+// control finds what the kernel says of a packet: when it received it (now, when it does not say), and how many the
+// socket's buffer had no room for so far.
+func control(oob []byte) (at time.Time, overrun uint32) {
 	messages, err := unix.ParseSocketControlMessage(oob)
-	if err == nil {
-		for _, m := range messages {
-			if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= 16 {
-				return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
-			}
+	if err != nil {
+		return time.Now(), 0
+	}
+	for _, m := range messages {
+		switch {
+		case m.Header.Level != unix.SOL_SOCKET:
+		case m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= 16:
+			at = time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
+		case m.Header.Type == unix.SO_RXQ_OVFL && len(m.Data) >= 4:
+			overrun = binary.NativeEndian.Uint32(m.Data)
 		}
 	}
-	return time.Now()
+	if at.IsZero() {
+		at = time.Now()
+	}
+	return at, overrun
 }
 
 func isTimeout(err error) bool {

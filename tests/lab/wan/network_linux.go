@@ -1,8 +1,10 @@
 package wan
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -20,7 +22,13 @@ type Network struct {
 	start time.Time
 	wake  int // eventfd: interrupts the thread's sleep
 
-	mu      sync.Mutex // guards all below; the thread holds it but for its sleep
+	mu      sync.Mutex
+	running bool
+	calls   []func() // for Run's thread to make
+
+	// All below belongs to Run's thread while it runs, and to who holds mu while it does not: see do. So the thread never
+	// waits for somebody who holds a lock and was put to sleep.
+
 	closed  bool
 	thread  int // of Run, 0 when it does not run
 	sites   map[string]*site
@@ -71,11 +79,43 @@ func New(seed uint64) (*Network, error) {
 
 func (n *Network) now() Instant { return time.Since(n.start) }
 
+// do has f done by Run's thread, between two packets, or here when it does not run.
+func (n *Network) do(f func()) {
+	n.mu.Lock()
+	if !n.running {
+		defer n.mu.Unlock()
+		f()
+		return
+	}
+	done := make(chan struct{})
+	n.calls = append(n.calls, func() {
+		defer close(done)
+		f()
+	})
+	n.mu.Unlock()
+	n.kick()
+	<-done
+}
+
+// call makes the calls that wait.
+func (n *Network) call() {
+	n.mu.Lock()
+	calls := n.calls
+	n.calls = nil
+	n.mu.Unlock()
+	for _, f := range calls {
+		f()
+	}
+}
+
 // Attach joins a device to the network under a site's name and takes it over. Packets for the prefixes go to
 // this site, and only packets from them leave it. Links to and from all other sites start as perfect wires.
-func (n *Network) Attach(name string, dev *Device, prefixes ...netip.Prefix) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+func (n *Network) Attach(name string, dev *Device, prefixes ...netip.Prefix) (err error) {
+	n.do(func() { err = n.attach(name, dev, prefixes) })
+	return err
+}
+
+func (n *Network) attach(name string, dev *Device, prefixes []netip.Prefix) error {
 	if n.closed {
 		return fmt.Errorf("attach site %s: %w", name, os.ErrClosed)
 	}
@@ -110,7 +150,6 @@ func (n *Network) Attach(name string, dev *Device, prefixes ...netip.Prefix) err
 	}
 	slices.SortFunc(n.wide, func(a, b route) int { return b.Bits() - a.Bits() })
 	n.changed = true
-	n.kick()
 	return nil
 }
 
@@ -121,9 +160,12 @@ func (n *Network) join(a, b *site) {
 }
 
 // Detach takes a site off the network and closes its device; what is on its way to it is lost.
-func (n *Network) Detach(name string) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+func (n *Network) Detach(name string) (err error) {
+	n.do(func() { err = n.detach(name) })
+	return err
+}
+
+func (n *Network) detach(name string) error {
 	s, ok := n.sites[name]
 	if !ok {
 		return n.noSite(name)
@@ -140,70 +182,49 @@ func (n *Network) Detach(name string) error {
 	}
 	s.fd = -1
 	n.changed = true
-	n.kick()
 	return s.dev.Close()
 }
 
 // Close detaches every site. Call it after Run has returned.
-func (n *Network) Close() error {
-	for _, name := range n.Sites() {
-		n.Detach(name)
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.closed {
-		return nil
-	}
-	n.closed = true
-	return unix.Close(n.wake)
+func (n *Network) Close() (err error) {
+	n.do(func() {
+		if n.closed {
+			return
+		}
+		for name := range n.sites {
+			err = errors.Join(err, n.detach(name))
+		}
+		n.closed = true
+		err = errors.Join(err, unix.Close(n.wake))
+	})
+	return err
 }
 
 // Sites gives the names of the attached sites in order.
-func (n *Network) Sites() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	names := make([]string, 0, len(n.sites))
-	for name := range n.sites {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+func (n *Network) Sites() (names []string) {
+	n.do(func() { names = slices.Sorted(maps.Keys(n.sites)) })
 	return names
 }
 
 // Set changes the link from one site to another by text as Params.Apply reads it, and gives what it is now.
-func (n *Network) Set(from, to, change string) (Params, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	p, err := n.path(from, to)
-	if err != nil {
-		return Params{}, err
-	}
-	next, err := p.link.Params().Apply(change)
-	if err != nil {
-		return Params{}, fmt.Errorf("set link %s to %s: %w", from, to, err)
-	}
-	p.link.Set(next)
-	return next, nil
+func (n *Network) Set(from, to, change string) (next Params, err error) {
+	n.do(func() {
+		var p *path
+		if p, err = n.path(from, to); err != nil {
+			return
+		}
+		if next, err = p.link.Params().Apply(change); err != nil {
+			err = fmt.Errorf("set link %s to %s: %w", from, to, err)
+			return
+		}
+		p.link.Set(next)
+	})
+	return next, err
 }
 
-// SetBoth changes both directions between two sites alike: rtt=70ms makes 35 ms each way.
-func (n *Network) SetBoth(a, b, change string) error {
-	if _, err := n.Set(a, b, change); err != nil {
-		return err
-	}
-	_, err := n.Set(b, a, change)
-	return err
-}
-
-// Params gives what the link from one site to another is set to.
-func (n *Network) Params(from, to string) (Params, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	p, err := n.path(from, to)
-	if err != nil {
-		return Params{}, err
-	}
-	return p.link.Params(), nil
+// ResetLateness forgets the lateness so far, so that a measurement can judge its own time.
+func (n *Network) ResetLateness() {
+	n.do(func() { n.stats.late = histogram{} })
 }
 
 func (n *Network) path(from, to string) (*path, error) {
@@ -222,18 +243,11 @@ func (n *Network) path(from, to string) (*path, error) {
 }
 
 func (n *Network) noSite(name string) error {
-	names := make([]string, 0, len(n.sites))
-	for name := range n.sites {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return fmt.Errorf("no site %q: there are %s", name, strings.Join(names, ", "))
+	return fmt.Errorf("no site %q: there are %s", name, strings.Join(slices.Sorted(maps.Keys(n.sites)), ", "))
 }
 
 // kick ends the thread's sleep.
 func (n *Network) kick() {
 	one := [8]byte{7: 1}
-	if n.wake >= 0 {
-		unix.Write(n.wake, one[:]) // EAGAIN: it is awake already
-	}
+	unix.Write(n.wake, one[:]) // EAGAIN: it is awake already
 }

@@ -106,6 +106,15 @@ func (p Params) String() string {
 	return b.String()[1:]
 }
 
+// MarshalText gives String, so that JSON shows the text that people write.
+func (p Params) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads what MarshalText gives.
+func (p *Params) UnmarshalText(b []byte) (err error) {
+	*p, err = Params{}.Apply(string(b))
+	return err
+}
+
 // Apply changes p as text says: words like delay=18ms, rtt=36ms (a delay of half as much), rate=1gbit,
 // queue=4MB, mtu=1400, loss=0.5%, duplicate=1%, reorder=2%, late=3ms, cut and heal, separated by spaces.
 // What is not named stays. It is the one grammar of topology files, the control socket, the command line and tests.

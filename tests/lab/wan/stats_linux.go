@@ -1,6 +1,7 @@
 package wan
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ type Stats struct {
 	StrayPackets uint64 `json:"stray_packets"`
 	// Overflow counts packets dropped for want of memory: when it is not 0, distrust every figure.
 	Overflow uint64   `json:"overflow"`
-	Flight   Size     `json:"in_flight_bytes"` // memory of the frames in flight
+	Flight   int64    `json:"in_flight_bytes"` // memory of the frames in flight
 	Late     Lateness `json:"late"`
 	// CPU is the processor time that the network's thread used.
 	CPU time.Duration `json:"cpu_ns"`
@@ -44,8 +45,8 @@ type SiteCounters struct {
 type PathStats struct {
 	From    string `json:"from"`
 	To      string `json:"to"`
-	Params  string `json:"params"`
-	Backlog Size   `json:"backlog"`
+	Params  Params `json:"params"`
+	Backlog int64  `json:"backlog"` // bytes that wait
 	Counters
 }
 
@@ -66,25 +67,28 @@ type Lateness struct {
 }
 
 // Stats gives the counts at this moment.
-func (n *Network) Stats() Stats {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+func (n *Network) Stats() (st Stats) {
+	n.do(func() { st = n.snapshot() })
+	slices.SortFunc(st.Sites, func(a, b SiteStats) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(st.Paths, func(a, b PathStats) int {
+		return cmp.Or(strings.Compare(a.From, b.From), strings.Compare(a.To, b.To))
+	})
+	return st
+}
+
+func (n *Network) snapshot() Stats {
 	now := n.now()
 	st := Stats{
 		Strays: slices.Clone(n.stats.strays), StrayPackets: n.stats.strayPackets, Overflow: n.stats.overflow,
-		Flight: Size(n.flight.bytes), Late: n.stats.late.summary(), CPU: n.stats.cpu + n.threadCPU(),
+		Flight: int64(n.flight.bytes), Late: n.stats.late.summary(), CPU: n.stats.cpu + n.threadCPU(),
 	}
 	for _, s := range n.sites {
 		st.Sites = append(st.Sites, SiteStats{s.name, s.count})
 		for _, p := range s.out {
 			l := p.link
-			st.Paths = append(st.Paths, PathStats{s.name, p.to.name, l.Params().String(), l.Backlog(now), l.Counters()})
+			st.Paths = append(st.Paths, PathStats{s.name, p.to.name, l.Params(), int64(l.Backlog(now)), l.Counters()})
 		}
 	}
-	slices.SortFunc(st.Sites, func(a, b SiteStats) int { return strings.Compare(a.Name, b.Name) })
-	slices.SortFunc(st.Paths, func(a, b PathStats) int {
-		return strings.Compare(a.From+" "+a.To, b.From+" "+b.To)
-	})
 	return st
 }
 
@@ -96,13 +100,6 @@ func (s Stats) Path(from, to string) PathStats {
 		}
 	}
 	return PathStats{}
-}
-
-// ResetLateness forgets the lateness so far, so that a measurement can judge its own time.
-func (n *Network) ResetLateness() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.stats.late = histogram{}
 }
 
 // tally is what a network counts for itself.
