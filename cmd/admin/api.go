@@ -260,12 +260,10 @@ type RouterRevokeReply struct {
 	CertExpires time.Time `json:"cert_expires,omitzero"`
 }
 
-// LinkListRequest asks for the links that this router knows of; Mine for only its own.
-type LinkListRequest struct {
-	Mine bool `json:"mine,omitempty"`
-}
+// LinkListRequest asks for a router's own links.
+type LinkListRequest struct{}
 
-// LinkListReply lists links, each direction as its sender measures it.
+// LinkListReply lists links as this end measures them.
 type LinkListReply struct {
 	Links []LinkInfo `json:"links"`
 }
@@ -387,6 +385,8 @@ type BucketInfo struct {
 	object.Bucket
 	Objects int64 `json:"objects"`
 	Bytes   int64 `json:"bytes"`
+	// More says that counting stopped there.
+	More bool `json:"more,omitempty"`
 }
 
 // BucketDeleteRequest removes an empty bucket.

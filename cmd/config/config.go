@@ -94,6 +94,7 @@ func Default() Config {
 			Table:         201,
 			Protocol:      201,
 			RulePriority:  5201,
+			Mark:          0x6761,
 		},
 		Store: Store{MinFree: 256 << 20, CacheBytes: 64 << 20},
 		Log:   Log{Level: "info", Format: "text"},

@@ -11,18 +11,16 @@ import (
 )
 
 func linkCommand(c *cli) *cobra.Command {
-	var mine bool
 	list := &cobra.Command{
-		Use: "list", Short: "List links as each end measures them", Args: exactArgs(),
+		Use: "list", Short: "List this router's links as it measures them", Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := c.client().LinkList(cmd.Context(), admin.LinkListRequest{Mine: mine})
+			r, err := c.client().LinkList(cmd.Context(), admin.LinkListRequest{})
 			if err != nil {
 				return err
 			}
 			return c.show(r, func(w io.Writer) { printLinks(w, r.Links) })
 		},
 	}
-	list.Flags().BoolVar(&mine, "mine", false, "only this router's own")
 	cmd := &cobra.Command{Use: "link", Short: "Look at measured links"}
 	cmd.AddCommand(list)
 	return cmd

@@ -1,0 +1,146 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+
+	"github.com/galleon-net/galleon/cmd/admin"
+	"github.com/galleon-net/galleon/consensus/state"
+	"github.com/galleon-net/galleon/fabric/topo"
+)
+
+// authorHeader carries the account on whose behalf a router passes an admin call on.
+const authorHeader = "Galleon-Author"
+
+// api is the admin API over a Control. Its methods are in api_*.go, by subject.
+type api struct{ c *Control }
+
+var _ admin.API = api{}
+
+// adminHandler serves the API, and passes calls that are meant for another router on to it.
+func (c *Control) adminHandler() http.Handler {
+	here := admin.Handler(api{c}, c.authorise)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := r.Header.Get(admin.RouterHeader)
+		if name == "" || peerOf(r.Context()) != 0 {
+			here.ServeHTTP(w, r)
+			return
+		}
+		m := c.current()
+		if m == nil {
+			here.ServeHTTP(w, r)
+			return
+		}
+		to, ok := m.consensus.View().RouterByName(name)
+		if !ok {
+			http.Error(w, fmt.Sprintf(`{"error":{"code":"not-found","message":"router %s does not exist","hint":"galleon router list shows those that do"}}`, printable(name)), http.StatusNotFound)
+			return
+		}
+		if to.ID == m.id.Router {
+			here.ServeHTTP(w, r)
+			return
+		}
+		caller, _ := admin.CallerOf(r.Context())
+		(&httputil.ReverseProxy{
+			Rewrite: func(p *httputil.ProxyRequest) {
+				p.SetURL(&url.URL{Scheme: "http", Host: to.ID.String()})
+				p.Out.Header.Set(authorHeader, caller.Name)
+				p.Out.Header.Del(admin.RouterHeader)
+			},
+			Transport: c.peerTransport(to.ID),
+			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				fmt.Fprintf(w, `{"error":{"code":"unavailable","message":%q,"hint":"galleon path show says whether it can be reached"}}`, fmt.Sprintf("router %s does not answer: %v", to.Name, err))
+			},
+		}).ServeHTTP(w, r)
+	})
+}
+
+// adminContext marks a local connection with the account at its other end.
+func (c *Control) adminContext(ctx context.Context, conn net.Conn) context.Context {
+	name := "local"
+	if c.env.Caller != nil {
+		name = c.env.Caller(conn)
+	}
+	return admin.WithCaller(ctx, admin.Caller{Name: name})
+}
+
+// localOnly are calls that change this router itself: they come from its own machine or not at all.
+var localOnly = []string{"ClusterInit", "ClusterJoin"}
+
+// authorise is the one place that decides on admin calls. Whoever may connect to the socket (its mode says
+// who) operates the cluster; a router of the cluster acts for the operator who connected to it.
+func (c *Control) authorise(_ context.Context, caller admin.Caller, method string, _ any) error {
+	if caller.Router == 0 {
+		return nil
+	}
+	if slices.Contains(localOnly, method) {
+		return &admin.Error{Code: admin.CodeDenied, Message: method + " is for the router's own machine"}
+	}
+	m, err := c.need()
+	if err != nil {
+		return err
+	}
+	if r, ok := m.consensus.View().Routers[caller.Router]; !ok || r.Revoked != nil {
+		return &admin.Error{Code: admin.CodeDenied, Message: fmt.Sprintf("router %s is not in the catalog, or revoked", caller.Router)}
+	}
+	return nil
+}
+
+// author is who asks, for the audit trail.
+func author(ctx context.Context) string {
+	caller, _ := admin.CallerOf(ctx)
+	return caller.Name
+}
+
+// change proposes a command on behalf of the caller.
+func (a api) change(ctx context.Context, ch admin.Change, cmd state.Command) (state.Result, *member, error) {
+	m, err := a.c.need()
+	if err != nil {
+		return state.Result{}, nil, err
+	}
+	cmd.Key, cmd.Author, cmd.Reason = ch.Key, author(ctx), ch.Reason
+	res, err := a.c.propose(ctx, m, cmd)
+	return res, m, err
+}
+
+// router finds a live router by name or number.
+func (a api) router(name string) (state.Router, *member, error) {
+	m, err := a.c.need()
+	if err != nil {
+		return state.Router{}, nil, err
+	}
+	r, ok := m.consensus.View().RouterByName(name)
+	if !ok {
+		return r, nil, &admin.Error{Code: admin.CodeNotFound, Message: fmt.Sprintf("router %q does not exist", name), Hint: "galleon router list shows those that do"}
+	}
+	return r, m, nil
+}
+
+// place finds a router by its name, its number, or the region or zone that it is in: the region's owner first.
+func place(s *state.State, name string) (state.Router, error) {
+	if r, ok := s.RouterByName(name); ok {
+		return r, nil
+	}
+	if o, ok := s.Owners[topo.Region(name)]; ok && o.Router != 0 {
+		return s.Routers[o.Router], nil
+	}
+	for _, r := range s.Live() {
+		if string(r.Region) == name || string(r.Zone) == name {
+			return r, nil
+		}
+	}
+	return state.Router{}, &admin.Error{Code: admin.CodeNotFound, Message: fmt.Sprintf("%q is no region, zone or router of this cluster", name), Hint: "galleon router list shows them"}
+}
+
+func nameOf(s *state.State, id topo.RouterID) string {
+	if r, ok := s.Routers[id]; ok {
+		return r.Name
+	}
+	return id.String()
+}

@@ -1,0 +1,236 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/galleon-net/galleon/fabric"
+	"github.com/galleon-net/galleon/fabric/keys"
+	"github.com/galleon-net/galleon/fabric/topo"
+	"github.com/galleon-net/galleon/netcfg"
+)
+
+// The link between the two halves is HTTP on a local stream: control asks, forward answers. Control puts
+// the whole configuration whenever what forward reports is not what it should have, so that it does not
+// matter which of the two started last:
+//
+//	control                                     forward
+//	  GET /status               ─────────▶  {boot, config: hash of what it was given, fabric, kernel}
+//	  PUT /config {…}           ─────────▶  (when the hash is another one)
+//	  GET /explain?to=r7        ─────────▶  which way packets go to r7, and why
+//
+// Forward has no disk: it keeps the last configuration in memory, for as long as it lives.
+
+// maxLinkBody bounds what either side reads of the other, in bytes.
+const maxLinkBody = 32 << 20
+
+// linkTimeout bounds one call; both ends are on one machine.
+const linkTimeout = 5 * time.Second
+
+// forwardConfig is all that forward is told.
+type forwardConfig struct {
+	Fabric fabric.Config `json:"fabric"`
+	// Key and Chain are the router's credential in PEM.
+	Key   []byte        `json:"key"`
+	Chain []byte        `json:"chain"`
+	Grace time.Duration `json:"grace"`
+}
+
+// hash names a configuration. It covers the key, but does not give it away.
+func (c forwardConfig) hash() string {
+	b, err := json.Marshal(c)
+	if err != nil {
+		panic(fmt.Sprintf("forward configuration does not encode: %v", err))
+	}
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:8])
+}
+
+func (c forwardConfig) credential() (*keys.Credential, error) {
+	key, err := keys.ParsePrivate(c.Key)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := keys.ParseChain(c.Chain)
+	if err != nil {
+		return nil, err
+	}
+	return &keys.Credential{Key: key, Chain: chain, Grace: c.Grace}, nil
+}
+
+// ForwardStatus is what forward says of itself.
+type ForwardStatus struct {
+	// Boot is made at random when the process starts.
+	Boot string `json:"boot"`
+	// Config is the hash of the configuration in force, empty for none.
+	Config string        `json:"config"`
+	Fabric fabric.Status `json:"fabric"`
+	Kernel netcfg.Status `json:"kernel"`
+}
+
+// forwardHalf is what the link's server needs of the half that it stands before.
+type forwardHalf interface {
+	configure(forwardConfig) error
+	status() ForwardStatus
+	explain(to topo.RouterID) (fabric.Explanation, error)
+}
+
+// linkServer answers control.
+func linkServer(f forwardHalf) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { writeJSON(w, f.status()) })
+	mux.HandleFunc("PUT /config", func(w http.ResponseWriter, r *http.Request) {
+		var c forwardConfig
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxLinkBody)).Decode(&c); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if err := f.configure(c); err != nil {
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("GET /explain", func(w http.ResponseWriter, r *http.Request) {
+		to, err := topo.ParseRouterID(r.URL.Query().Get("to"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		e, err := f.explain(to)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		writeJSON(w, e)
+	})
+	return mux
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(b)
+}
+
+// linkClient is control's end.
+type linkClient struct {
+	http *http.Client
+
+	mu     sync.Mutex
+	last   ForwardStatus
+	err    error
+	asked  time.Time
+	wanted *forwardConfig
+}
+
+func newLinkClient(dial func(context.Context) (net.Conn, error)) *linkClient {
+	return &linkClient{
+		err: fmt.Errorf("the forward process was not asked yet"),
+		http: &http.Client{Timeout: linkTimeout, Transport: &http.Transport{
+			DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+			MaxIdleConns:    2,
+			IdleConnTimeout: time.Minute,
+		}},
+	}
+}
+
+// want sets what forward shall have; sync brings it there.
+func (l *linkClient) want(c forwardConfig) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wanted = &c
+}
+
+// status gives what forward last said, or why it does not answer.
+func (l *linkClient) status() (ForwardStatus, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last, l.err
+}
+
+// sync asks forward for its status and gives it the configuration when it has another. It says whether
+// forward was configured by this call.
+func (l *linkClient) sync(ctx context.Context) (configured bool, err error) {
+	l.mu.Lock()
+	wanted := l.wanted
+	l.mu.Unlock()
+	var st ForwardStatus
+	err = l.call(ctx, http.MethodGet, "/status", nil, &st)
+	if err == nil && wanted != nil && st.Config != wanted.hash() {
+		if err = l.call(ctx, http.MethodPut, "/config", wanted, nil); err == nil {
+			st.Config = wanted.hash()
+			configured = true
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err, l.asked = err, time.Now()
+	if err == nil {
+		l.last = st
+	}
+	return configured, err
+}
+
+func (l *linkClient) explain(ctx context.Context, to topo.RouterID) (fabric.Explanation, error) {
+	var e fabric.Explanation
+	err := l.call(ctx, http.MethodGet, "/explain?to="+to.String(), nil, &e)
+	return e, err
+}
+
+func (l *linkClient) close() { l.http.CloseIdleConnections() }
+
+func (l *linkClient) call(ctx context.Context, method, path string, body, reply any) error {
+	var in io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("ask forward %s: %w", path, err)
+		}
+		in = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://forward"+path, in)
+	if err != nil {
+		return fmt.Errorf("ask forward %s: %w", path, err)
+	}
+	resp, err := l.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("the forward process does not answer: %w", err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxLinkBody))
+	if err != nil {
+		return fmt.Errorf("read forward's answer to %s: %w", path, err)
+	}
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("forward refused %s: %s", path, bytes.TrimSpace(b))
+	}
+	if reply == nil {
+		return nil
+	}
+	if err := json.Unmarshal(b, reply); err != nil {
+		return fmt.Errorf("read forward's answer to %s: %w", path, err)
+	}
+	return nil
+}
+
+// bootID names one run of a process.
+func bootID() string {
+	b := make([]byte, 8)
+	rand.Read(b)
+	return hex.EncodeToString(b)
+}

@@ -1,0 +1,136 @@
+package node
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/galleon-net/galleon/fabric"
+	"github.com/galleon-net/galleon/replication"
+	"github.com/galleon-net/galleon/replication/store"
+)
+
+// collector turns the houses' own status into metrics when somebody scrapes: there is one set of numbers,
+// and the CLI shows the same.
+type collector struct{ c *Control }
+
+// metricsHandler serves /metrics and /healthz.
+func (c *Control) metricsHandler() http.Handler {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collector{c}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if _, err := c.link.status(); err != nil || c.current() == nil {
+			http.Error(w, "not a member, or the forward process does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ok\n"))
+	})
+	return mux
+}
+
+// Describe sends nothing: which metrics there are depends on peers and policies.
+func (collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect asks everybody for their status.
+func (k collector) Collect(out chan<- prometheus.Metric) {
+	m := k.c.current()
+	member := 0.0
+	if m != nil {
+		member = 1
+	}
+	gauge(out, "galleon_member", "1 when the router belongs to a cluster", member)
+	st, err := k.c.link.status()
+	up := 0.0
+	if err == nil {
+		up = 1
+		collectFabric(out, st.Fabric)
+		inStep := 0.0
+		if st.Kernel.InStep {
+			inStep = 1
+		}
+		gauge(out, "galleon_kernel_in_step", "1 when the kernel's routes are as they shall be", inStep)
+		gauge(out, "galleon_kernel_routes", "routes in Galleon's table", float64(st.Kernel.Routes))
+	}
+	gauge(out, "galleon_forward_up", "1 when the forward process answers", up)
+	if m == nil {
+		return
+	}
+	cs := m.consensus.Status()
+	gauge(out, "galleon_catalog_index", "index of the newest catalog here", float64(cs.Index))
+	gauge(out, "galleon_raft_term", "Raft term", float64(cs.Term))
+	gauge(out, "galleon_raft_commit", "Raft commit index, voters only", float64(cs.Commit))
+	collectStore(out, m.store.Stats())
+	collectReplication(out, m.engine.Status())
+}
+
+func collectFabric(out chan<- prometheus.Metric, f fabric.Status) {
+	for _, p := range f.Peers {
+		peer := []string{p.Router.String(), p.Name}
+		reached := map[string]float64{"direct": 2, "relayed": 1}[p.Reached]
+		gauge(out, "galleon_peer_reached", "2 direct, 1 relayed, 0 not", reached, "peer", "name", peer)
+		counter(out, "galleon_peer_octets_out", "octets sealed for the peer", float64(p.Out.Octets), "peer", "name", peer)
+		counter(out, "galleon_peer_octets_in", "octets opened from the peer", float64(p.In.Octets), "peer", "name", peer)
+		counter(out, "galleon_peer_sources_refused", "packets from sources that the peer has no grant for", float64(p.Refused), "peer", "name", peer)
+		if l := p.Link; l != nil {
+			gauge(out, "galleon_link_rtt_seconds", "round-trip time of the direct link", l.RTT.Seconds(), "peer", "name", peer)
+			gauge(out, "galleon_link_loss_in_ratio", "loss from the peer", float64(l.LossIn)/1e6, "peer", "name", peer)
+			gauge(out, "galleon_link_loss_out_ratio", "loss to the peer", float64(l.LossOut)/1e6, "peer", "name", peer)
+			gauge(out, "galleon_link_mtu_octets", "largest datagram from the peer", float64(l.MTU), "peer", "name", peer)
+		}
+	}
+	for reason, n := range f.Drops {
+		counter(out, "galleon_dropped_packets", "packets dropped, by reason", float64(n), "reason", "", []string{reason})
+	}
+	counter(out, "galleon_relayed_octets", "octets carried for others", float64(f.Relayed.Octets))
+	counter(out, "galleon_socket_kernel_drops", "datagrams that the kernel dropped for lack of buffer", float64(f.Socket.KernelDrops))
+}
+
+func collectStore(out chan<- prometheus.Metric, s store.Stats) {
+	gauge(out, "galleon_store_objects", "visible objects", float64(s.Objects))
+	gauge(out, "galleon_store_bytes", "bytes of visible objects", float64(s.Bytes))
+	gauge(out, "galleon_store_chunk_bytes", "bytes of chunks", float64(s.ChunkBytes))
+	gauge(out, "galleon_store_disk_bytes", "bytes on disk", float64(s.DiskBytes))
+	full := 0.0
+	if s.Full {
+		full = 1
+	}
+	gauge(out, "galleon_store_full", "1 when writes are refused for lack of space", full)
+}
+
+func collectReplication(out chan<- prometheus.Metric, s replication.Status) {
+	for _, f := range s.Flows {
+		if f.Inbound {
+			continue
+		}
+		flow := []string{f.Policy, f.To.String()}
+		gauge(out, "galleon_replication_pending_objects", "versions that the destination has not acknowledged", float64(f.PendingObjects), "policy", "to", flow)
+		gauge(out, "galleon_replication_pending_bytes", "bytes that the destination has not acknowledged", float64(f.PendingBytes), "policy", "to", flow)
+		oldest := 0.0
+		if !f.OldestPending.IsZero() {
+			oldest = float64(f.OldestPending.Unix())
+		}
+		gauge(out, "galleon_replication_oldest_pending_timestamp_seconds", "time of the oldest pending version, 0 for none", oldest, "policy", "to", flow)
+	}
+}
+
+func gauge(out chan<- prometheus.Metric, name, help string, v float64, labels ...any) {
+	send(out, prometheus.GaugeValue, name, help, v, labels)
+}
+
+func counter(out chan<- prometheus.Metric, name, help string, v float64, labels ...any) {
+	send(out, prometheus.CounterValue, name+"_total", help, v, labels)
+}
+
+// send makes a metric. Labels are two names, the second may be empty, and their values.
+func send(out chan<- prometheus.Metric, t prometheus.ValueType, name, help string, v float64, labels []any) {
+	var names, values []string
+	if len(labels) == 3 {
+		values = labels[2].([]string)
+		names = []string{labels[0].(string), labels[1].(string)}[:len(values)]
+	}
+	out <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), t, v, values...)
+}
