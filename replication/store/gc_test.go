@@ -90,7 +90,9 @@ func TestLeaseForPeersEnds(t *testing.T) {
 func TestTombstonesAreTrimmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()
-		s, err := Open(testOptions(vfs.NewMem()))
+		o := testOptions(vfs.NewMem())
+		o.Retention, o.UploadRetention = time.Hour, time.Hour
+		s, err := Open(o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +114,7 @@ func TestTombstonesAreTrimmed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(defaultRetention - time.Second)
+		time.Sleep(time.Hour - time.Second)
 		_, next := s.LogRange()
 		if err := s.TrimLog(ctx, next-1); err != nil { // all but the late replica
 			t.Fatal(err)
