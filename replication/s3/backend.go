@@ -47,7 +47,7 @@ type Objects interface {
 	// key, the headers, the metadata and the checksums of the copy; src is as GetVersion gave it.
 	CopyObject(ctx context.Context, src, dst object.Version, cond Conditions) (object.Version, error)
 	// GetVersion gives one version of a key, the latest when id is zero. A delete marker is returned as
-	// any other version, not as an error. ErrNoSuchKey, ErrNoSuchVersion, ErrNoSuchBucket.
+	// any other version, not as an error. ErrNoSuchKey, ErrNoSuchVersion; the bucket was looked up before.
 	GetVersion(ctx context.Context, bucket, key string, id object.VersionID) (object.Version, error)
 	// OpenObject gives the bytes of a version that GetVersion gave. When the reader is also an
 	// io.ReadSeeker, long reads use that, since it can read ahead.

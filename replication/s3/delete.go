@@ -4,6 +4,8 @@ import (
 	"encoding/xml"
 	"net/http"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/galleon-net/galleon/replication/object"
 )
 
@@ -51,6 +53,10 @@ type deleteErrorXML struct {
 	Message   string
 }
 
+// deletesAtOnce is how many deletes of one request run at a time: they wait for the disk, and together
+// share its syncs.
+const deletesAtOnce = 16
+
 func (c *call) deleteObjects() error {
 	b, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket)
 	if err != nil {
@@ -82,9 +88,25 @@ func (c *call) deleteObjects() error {
 		if o.LastModifiedTime != "" || o.Size != "" {
 			return notImplemented("deleting on the condition of a size or a time")
 		}
-		d, err := c.deleteOne(o.Key, o.VersionID, unquote(o.ETag))
-		if err != nil {
-			e := asAPIError(err)
+	}
+	done := make([]Deleted, len(doc.Objects))
+	errs := make([]error, len(doc.Objects))
+	var g errgroup.Group
+	g.SetLimit(deletesAtOnce)
+	for i, o := range doc.Objects {
+		g.Go(func() error {
+			errs[i] = guarded(func() (err error) {
+				done[i], err = c.deleteOne(o.Key, o.VersionID, unquote(o.ETag))
+				return err
+			})
+			return nil
+		})
+	}
+	_ = g.Wait() // each has its own error
+	for i, o := range doc.Objects {
+		d := done[i]
+		if errs[i] != nil {
+			e := asAPIError(errs[i])
 			out.Errors = append(out.Errors, deleteErrorXML{o.Key, o.VersionID, e.Code, e.Message})
 			continue
 		}

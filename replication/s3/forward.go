@@ -32,8 +32,8 @@ func (c *call) forward() (done bool, err error) {
 	for n, v := range res.Header {
 		h[wireName(n)] = v
 	}
-	if id := h["x-amz-request-id"]; len(id) == 1 {
-		c.id = id[0]
+	if id := res.Header.Get("X-Amz-Request-Id"); id != "" {
+		c.id = id
 	}
 	c.w.WriteHeader(res.StatusCode)
 	if _, err := io.CopyBuffer(struct{ io.Writer }{c.w}, res.Body, make([]byte, copyBuffer)); err != nil {

@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -15,6 +17,9 @@ import (
 
 // HealthPath answers 200 to anyone and says nothing else. No bucket can have this name.
 const HealthPath = "/-/health"
+
+// requestIDHeader is in lower case, as all x-amz- names are on the wire: clients show them as they come.
+const requestIDHeader = "x-amz-request-id"
 
 // Handler is the front door.
 type Handler struct {
@@ -76,14 +81,14 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, mayForward bool)
 	}
 	c := &call{h: h, ctx: r.Context(), r: r, id: requestID()}
 	c.w = newResponse(w, h.cfg.Limits)
-	c.w.Header()["x-amz-request-id"] = []string{c.id}
+	c.w.Header()[requestIDHeader] = []string{c.id}
 	c.w.Header().Set("Server", "Galleon")
 	c.paced = newPacedReader(r.Body, w, h.cfg.Limits)
 	defer func() {
 		c.paced.release()
 		c.w.release()
 	}()
-	err := c.run(mayForward)
+	err := guarded(func() error { return c.run(mayForward) })
 	var refused *apiError
 	if err != nil {
 		refused = asAPIError(err)
@@ -96,6 +101,17 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, mayForward bool)
 		// The status line promised a body that did not come: only a broken connection says so.
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// guarded makes a panic this request's error: net/http would drop the connection and tell nobody, and
+// in a goroutine of ours it would end the process.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f()
 }
 
 func (c *call) run(mayForward bool) error {

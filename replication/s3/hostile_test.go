@@ -304,3 +304,40 @@ func TestKeysAreBytes(t *testing.T) {
 		}
 	}
 }
+
+// TestPanicIsAnError: a mistake in one request is answered, reported, and costs no other request anything.
+func TestPanicIsAnError(t *testing.T) {
+	d := open(t)
+	d.Fault = func(string) error { panic("a mistake") }
+	if a := d.do(t, "GET", "/", ""); a.code() != "InternalError" || strings.Contains(a.body, "mistake") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if !strings.Contains(d.reported(), "panic: a mistake") {
+		t.Errorf("not reported: %s", d.reported())
+	}
+	d.Fault = nil
+	if a := d.do(t, "GET", "/", ""); a.status != 200 {
+		t.Errorf("the next request: %d", a.status)
+	}
+}
+
+// TestIdleConnection: the write deadline of a request does not outlive it.
+func TestIdleConnection(t *testing.T) {
+	d := open(t, func(c *s3.Config) { c.Limits.Idle = 50 * time.Millisecond })
+	newBucket(t, d.client(t), "idle")
+	c := d.dial(t)
+	for _, expect := range []string{"X-Plain: 1", "Expect: 100-continue"} {
+		c.Write(wire(d.request(t, "PUT", "/idle/k", ""), 5, expect))
+		a := answer{}
+		if expect == "X-Plain: 1" {
+			io.WriteString(c, "hello")
+		} else if a = read(t, c); a.status == 100 {
+			io.WriteString(c, "hello")
+		}
+		if a = read(t, c); a.status != 200 {
+			t.Fatalf("%s: %d %s", expect, a.status, a.body)
+		}
+		began := time.Now()
+		eventually(t, "the idle time passes", func() bool { return time.Since(began) > 100*time.Millisecond })
+	}
+}
