@@ -30,11 +30,21 @@ func ParseRouterID(s string) (RouterID, error) {
 	return RouterID(n), nil
 }
 
-// MarshalText and UnmarshalText keep the readable form in JSON and YAML, also as map keys.
-func (r RouterID) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+// MarshalText and UnmarshalText keep the readable form in JSON and YAML, also as map keys. No router is
+// the empty text.
+func (r RouterID) MarshalText() ([]byte, error) {
+	if r == 0 {
+		return nil, nil
+	}
+	return []byte(r.String()), nil
+}
 
 // UnmarshalText reads the form that MarshalText gives.
 func (r *RouterID) UnmarshalText(b []byte) error {
+	if len(b) == 0 {
+		*r = 0
+		return nil
+	}
 	id, err := ParseRouterID(string(b))
 	if err != nil {
 		return err
