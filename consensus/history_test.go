@@ -233,9 +233,9 @@ func readsDuringTransfer(t *testing.T, raw bool) *history {
 	h := &history{}
 	inWorld(t, 3, 3, func(w *world) {
 		w.knobs.verifyLeader = raw
-		w.wire.setRTT(1, 2, 300 * time.Millisecond)
-		w.wire.setRTT(1, 3, 300 * time.Millisecond)
-		w.wire.setRTT(2, 3, 4 * time.Millisecond)
+		w.wire.setRTT(1, 2, 300*time.Millisecond)
+		w.wire.setRTT(1, 3, 300*time.Millisecond)
+		w.wire.setRTT(2, 3, 4*time.Millisecond)
 	}, func(w *world) {
 		w.waitLeader()
 		for round := range 12 {
@@ -341,7 +341,7 @@ func powerCut(t *testing.T, lie bool) *history {
 	h := &history{}
 	var lies atomic.Bool
 	inWorld(t, 3, 3, func(w *world) {
-		w.wrap = func(fs vfs.FS) vfs.FS { return liar{fs, &lies} }
+		w.wrapFor = func(_ topo.RouterID, fs vfs.FS) vfs.FS { return liar{fs, &lies} }
 	}, func(w *world) {
 		w.waitLeader()
 		lies.Store(lie)

@@ -109,6 +109,9 @@ type ruler struct {
 	// better is the set of voters that would be better, betterFrom since when.
 	better     []topo.RouterID
 	betterFrom time.Time
+	// tier is what the paths between the voters ask for, tierFrom since when.
+	tier     int
+	tierFrom time.Time
 }
 
 func (r *ruler) round(ctx context.Context, round int) {
@@ -136,8 +139,8 @@ func (r *ruler) round(ctx context.Context, round int) {
 		return
 	}
 	peers := n.peerTable()
-	if tier := r.wantedTier(s, peers); tier != v.machine.timeouts() {
-		if _, err := n.apply(ctx, v, []byte{tierMark, byte(tier)}); err != nil {
+	if r.tierIsDue(r.wantedTier(s, peers)) {
+		if _, err := n.apply(ctx, v, []byte{tierMark, byte(r.tier)}); err != nil {
 			return
 		}
 	}
@@ -235,6 +238,26 @@ func (r *ruler) wantedTier(s *state.State, peers map[topo.RouterID]peer) int {
 	return tier
 }
 
+const (
+	// A change of timeouts starts every voter's Raft again, so a path must have changed for a while:
+	// shortly when it became longer, which costs leaders, and much longer when it became shorter.
+	tierUpAfter   = 10 * time.Second
+	tierDownAfter = 5 * time.Minute
+)
+
+// tierIsDue notes which timeouts the paths ask for, and says whether it is time to change to them.
+func (r *ruler) tierIsDue(tier int) bool {
+	now, current := time.Now(), r.v.machine.timeouts()
+	if tier != r.tier || r.tierFrom.IsZero() {
+		r.tier, r.tierFrom = tier, now
+	}
+	after := tierDownAfter
+	if tier > current {
+		after = tierUpAfter
+	}
+	return tier != current && now.Sub(r.tierFrom) >= after
+}
+
 // choose proposes other voters when they have been the better ones for a while.
 func (r *ruler) choose(ctx context.Context, s *state.State, peers map[topo.RouterID]peer) {
 	now := time.Now()
@@ -324,7 +347,7 @@ func (r *ruler) change(ctx context.Context, s *state.State, peers map[topo.Route
 // timeoutsReady says that every voter that answers runs with timeouts that suffice for the wanted ones:
 // a voter that is far away must not come in before the others are patient enough for it.
 func (r *ruler) timeoutsReady(peers map[topo.RouterID]peer) bool {
-	want := r.v.machine.timeouts()
+	want := max(r.tier, r.v.machine.timeouts())
 	if r.v.tier < want {
 		return false
 	}

@@ -36,9 +36,9 @@ func (w *world) voters() []topo.RouterID {
 // A cluster begins with one router; the others join, and three regions make three voters by themselves.
 func TestGrowsByItself(t *testing.T) {
 	inWorld(t, 4, 1, func(w *world) { w.pin = false }, func(w *world) {
-		w.wire.setRTT(1, 4, 250 * time.Millisecond)
-		w.wire.setRTT(2, 4, 260 * time.Millisecond)
-		w.wire.setRTT(3, 4, 270 * time.Millisecond)
+		w.wire.setRTT(1, 4, 250*time.Millisecond)
+		w.wire.setRTT(2, 4, 260*time.Millisecond)
+		w.wire.setRTT(3, 4, 270*time.Millisecond)
 		w.eventually(5*time.Minute, "three voters", func() bool { return slices.Equal(w.voters(), []topo.RouterID{1, 2, 3}) })
 		w.propose(4, createBucket("grown"))
 		w.agree()

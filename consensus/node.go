@@ -183,8 +183,10 @@ func (n *Node) path(elem ...string) string {
 
 const (
 	lastGoodFile = "last-good-state"
-	// saveEvery is how long the file of the last good state may be behind.
+	// saveEvery is how long the file of the last good state may be behind. When it takes long to write
+	// it may be saveShare times as long, so that a large state does not keep the disk busy.
 	saveEvery = time.Second
+	saveShare = 20
 )
 
 // loadLastGood reads the newest state that was kept. A damaged file is set aside and not fatal: it is a
@@ -217,12 +219,12 @@ func (n *Node) saveLastGood(s *state.State) error {
 	return writeFile(n.cfg.FS, n.path(lastGoodFile), b)
 }
 
-// keep writes the last good state, at most once every saveEvery. It is what a router starts from when
+// keep writes the last good state, about once every saveEvery. It is what a router starts from when
 // it finds nobody to ask: a watcher always, a voter until it has heard from a leader.
 func (n *Node) keep(ctx context.Context) {
 	var saved uint64
 	for {
-		changed := n.Changed()
+		changed, begin := n.Changed(), time.Now()
 		if s := n.View(); s.Index != saved {
 			if err := n.saveLastGood(s); err != nil {
 				n.cfg.Emit(FileDamaged{n.path(lastGoodFile), err})
@@ -230,13 +232,14 @@ func (n *Node) keep(ctx context.Context) {
 				saved = s.Index
 			}
 		}
+		pause := max(saveEvery, saveShare*time.Since(begin))
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return
 		}
 		select {
-		case <-time.After(saveEvery):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return
 		}

@@ -146,7 +146,7 @@ func (s *snapshots) write(meta raft.SnapshotMeta, data []byte) error {
 			err = errors.Join(err, s.fs.Remove(s.fs.PathJoin(s.dir, n)))
 		}
 	}
-	return err
+	return errors.Join(err, syncDir(s.fs, s.dir))
 }
 
 // configured is the index of the newest configuration that a snapshot brought.

@@ -59,7 +59,8 @@ func raftConfig(t Timeouts, id raft.ServerID, emit func(Event)) *raft.Config {
 	c.LocalID = id
 	c.HeartbeatTimeout, c.ElectionTimeout = t.Heartbeat, t.Election
 	c.LeaderLeaseTimeout, c.CommitTimeout = t.Lease, t.Commit
-	c.MaxAppendEntries, c.BatchApplyCh = maxAppendEntries, true
+	// BatchApplyCh stays off: what lies in its buffer when Raft shuts down is never answered.
+	c.MaxAppendEntries = maxAppendEntries
 	c.TrailingLogs, c.SnapshotThreshold, c.SnapshotInterval = trailingLogs, snapshotThreshold, snapshotInterval
 	c.NoLegacyTelemetry = true
 	// A removed voter is shut down by its node, when the catalog says so too.

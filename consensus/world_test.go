@@ -31,8 +31,10 @@ type world struct {
 	wire  *wire
 	rng   *rand.ChaCha8
 	knobs testKnobs
-	wrap  func(vfs.FS) vfs.FS
-	pin   bool
+	// wrapFor puts something between a router and its disk; tier is the one that the voters start with.
+	wrapFor func(topo.RouterID, vfs.FS) vfs.FS
+	tier    int
+	pin     bool
 
 	mu    sync.Mutex
 	sites map[topo.RouterID]*site
@@ -58,7 +60,8 @@ const clusterID = "test.galleon"
 func inWorld(t *testing.T, n, voters int, setup func(*world), f func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, wire: newWire(), rng: rand.NewChaCha8([32]byte{1}), sites: map[topo.RouterID]*site{}, pin: true, wrap: func(fs vfs.FS) vfs.FS { return fs }}
+		w := &world{t: t, wire: newWire(), rng: rand.NewChaCha8([32]byte{1}), sites: map[topo.RouterID]*site{}, pin: true, tier: 1,
+			wrapFor: func(_ topo.RouterID, fs vfs.FS) vfs.FS { return fs }}
 		if setup != nil {
 			setup(w)
 		}
@@ -147,12 +150,12 @@ func (w *world) bootstrap(initial *state.State, voters int) {
 		all = append(all, s)
 		conf.Servers = append(conf.Servers, raft.Server{Suffrage: raft.Voter, ID: transport.ServerID(id, s.disk), Address: transport.Address(id)})
 	}
-	img, err := image{Cluster: clusterID, Tier: 1, State: &first}.encode()
+	img, err := image{Cluster: clusterID, Tier: w.tier, State: &first}.encode()
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	for _, s := range all {
-		err := errors.Join(s.log.SetUint64([]byte("CurrentTerm"), 1), s.log.SetUint64(keyTier, 1), s.snaps.write(raft.SnapshotMeta{
+		err := errors.Join(s.log.SetUint64([]byte("CurrentTerm"), 1), s.log.SetUint64(keyTier, uint64(w.tier)), s.snaps.write(raft.SnapshotMeta{
 			Version: 1, ID: fmt.Sprintf("%020d-%020d", first.Index, 1), Index: first.Index, Term: 1, Configuration: conf, ConfigurationIndex: first.Index,
 		}, img))
 		if err != nil {
@@ -176,7 +179,7 @@ func (w *world) config(id topo.RouterID) Config {
 		}
 	}
 	return Config{
-		Self: id, Cluster: clusterID, Dir: "galleon", FS: w.wrap(w.sites[id].disk), Rand: w.rng, PinVoters: w.pin,
+		Self: id, Cluster: clusterID, Dir: "galleon", FS: w.wrapFor(id, w.sites[id].disk), Rand: w.rng, PinVoters: w.pin,
 		DialRaft:    to(func(n *Node, c net.Conn) { n.ServeRaft(id, c) }),
 		DialRequest: to(func(n *Node, c net.Conn) { n.ServeRequest(id, c) }),
 		RTT: func(peer topo.RouterID) time.Duration {

@@ -13,6 +13,8 @@ type fatalLogger struct {
 	end    func(error)
 	once   sync.Once
 	failed *atomic.Bool
+	// broken says that Pebble itself gave up: it must not even be closed.
+	broken atomic.Bool
 	// caller is set while every Pebble call comes from the goroutine that opened the store.
 	caller atomic.Bool
 }
@@ -30,6 +32,7 @@ func (*fatalLogger) Errorf(string, ...any) {}
 // time that the process still has.
 func (l *fatalLogger) Fatalf(format string, a ...any) {
 	err := fmt.Errorf(format, a...)
+	l.broken.Store(true)
 	l.fail(fmt.Errorf("raft log: %w", err))
 	if l.caller.Load() || strings.HasPrefix(format, fatalCommit) {
 		panic(commitFailed{err})

@@ -11,16 +11,14 @@ import (
 
 // FirstIndex gives the first entry's index, 0 when the log is empty.
 func (s *Store) FirstIndex() (uint64, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.first, s.health()
+	first, _ := s.bounds()
+	return first, s.health()
 }
 
 // LastIndex gives the last entry's index, 0 when the log is empty.
 func (s *Store) LastIndex() (uint64, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.last, s.health()
+	_, last := s.bounds()
+	return last, s.health()
 }
 
 // IsMonotonic tells Raft that entries must follow each other without a gap.
@@ -54,18 +52,19 @@ func (s *Store) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{l})
 // StoreLogs appends entries in one synced batch. They follow the last one; only an empty log begins
 // anywhere (after a snapshot was installed).
 func (s *Store) StoreLogs(logs []*raft.Log) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	if err := s.health(); err != nil || len(logs) == 0 {
 		return err
 	}
-	next := s.last + 1
-	if s.last == 0 {
+	first, last := s.bounds()
+	next := last + 1
+	if last == 0 {
 		next = logs[0].Index
 	}
 	for _, l := range logs {
 		if l.Index != next || l.Index == 0 || l.Index == math.MaxUint64 {
-			err := fmt.Errorf("raft log: entry %d where %d must follow %d", l.Index, next, s.last)
+			err := fmt.Errorf("raft log: entry %d where %d must follow %d", l.Index, next, last)
 			s.log.fail(err)
 			return err
 		}
@@ -82,10 +81,10 @@ func (s *Store) StoreLogs(logs []*raft.Log) error {
 	if err != nil {
 		return err
 	}
-	if s.first == 0 {
-		s.first = logs[0].Index
+	if first == 0 {
+		first = logs[0].Index
 	}
-	s.last = next - 1
+	s.setBounds(first, next-1)
 	return nil
 }
 
@@ -93,14 +92,15 @@ func (s *Store) StoreLogs(logs []*raft.Log) error {
 // tail that another leader overruled. A range in the middle would leave a hole and ends the process.
 // It is synced: a tail that came back after a crash would be entries nobody agreed on.
 func (s *Store) DeleteRange(lo, hi uint64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	lo, hi = max(lo, s.first), min(hi, s.last)
-	if s.last == 0 || lo > hi {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	first, last := s.bounds()
+	lo, hi = max(lo, first), min(hi, last)
+	if last == 0 || lo > hi {
 		return s.health()
 	}
-	if lo != s.first && hi != s.last {
-		err := fmt.Errorf("raft log: removing %d to %d would leave a hole in %d to %d", lo, hi, s.first, s.last)
+	if lo != first && hi != last {
+		err := fmt.Errorf("raft log: removing %d to %d would leave a hole in %d to %d", lo, hi, first, last)
 		s.log.fail(err)
 		return err
 	}
@@ -111,14 +111,26 @@ func (s *Store) DeleteRange(lo, hi uint64) error {
 		return err
 	}
 	switch {
-	case lo == s.first && hi == s.last:
-		s.first, s.last = 0, 0
-	case lo == s.first:
-		s.first = hi + 1
+	case lo == first && hi == last:
+		s.setBounds(0, 0)
+	case lo == first:
+		s.setBounds(hi+1, last)
 	default:
-		s.last = lo - 1
+		s.setBounds(first, lo-1)
 	}
 	return nil
+}
+
+func (s *Store) bounds() (first, last uint64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.first, s.last
+}
+
+func (s *Store) setBounds(first, last uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.first, s.last = first, last
 }
 
 func (s *Store) health() error {

@@ -56,8 +56,11 @@ type Store struct {
 	life   sync.RWMutex
 	closed bool
 
-	// mu guards first and last: the bounds of the log, both 0 when it is empty. Raft writes from one
-	// goroutine and reads from many.
+	// writing is held over each change of the log, which Raft makes from its main loop and, when it
+	// removes what a snapshot replaced, from another goroutine.
+	writing sync.Mutex
+	// mu guards first and last: the bounds of the log, both 0 when it is empty. It is not held while the
+	// disk works, so that a disk that hangs does not keep anybody from asking for the bounds.
 	mu          sync.RWMutex
 	first, last uint64
 }
@@ -97,10 +100,10 @@ func Open(o Options) (s *Store, err error) {
 	return s, nil
 }
 
-// Close releases the files. After a failure it does not touch them: Pebble waits there for goroutines
-// that cannot go on, and the process is about to end anyway.
+// Close releases the files. When Pebble itself gave up it does not touch them: Pebble would wait there
+// for goroutines that cannot go on, and the process is about to end anyway.
 func (s *Store) Close() error {
-	if s.failed.Load() {
+	if s.log.broken.Load() {
 		return ErrFailed
 	}
 	s.life.Lock()
