@@ -59,8 +59,9 @@ type StreamReport struct {
 	// One-way delay.
 	DelayMin, DelayMean, DelayMax time.Duration
 	delaySum                      time.Duration
-	// Delays are those of the first packets (131,072 at most), in the order of arrival.
-	Delays []time.Duration
+	// Delays are those of the first packets (131,072 at most), in the order of arrival, and Arrivals when they came,
+	// counted from the first.
+	Delays, Arrivals []time.Duration
 }
 
 // Delay gives the one-way delay below which a share q of the packets lie.
@@ -74,13 +75,20 @@ func (r StreamReport) Loss() float64 {
 	return max(0, float64(r.Sent)-float64(r.Received+r.Overrun)) / float64(r.Sent)
 }
 
-// Throughput is the bits per second of IP packets that arrived, headers included.
+// Throughput is the bits per second of IP packets that arrived, headers included: the median of ten parts of the stream, so
+// that a moment in which the sender was kept waiting does not count.
 func (r StreamReport) Throughput(header int) float64 {
-	if r.Received < 2 {
+	const parts = 10
+	each := len(r.Arrivals) / parts
+	if each < 2 {
 		return 0
 	}
-	bytes := float64(r.Bytes)/float64(r.Received) + float64(header)
-	return 8 * bytes * float64(r.Received+r.Overrun-1) / r.Last.Sub(r.First).Seconds()
+	took := make([]time.Duration, parts)
+	for i := range parts {
+		took[i] = r.Arrivals[(i+1)*each-1] - r.Arrivals[i*each]
+	}
+	bits := 8 * (float64(r.Bytes)/float64(r.Received) + float64(header))
+	return bits * float64(each-1) / quantile(took, 0.5).Seconds()
 }
 
 // String is a line for people.
@@ -172,7 +180,7 @@ func (s *Stream) run(ctx context.Context) {
 
 // catchUp is how much of what a late timer has kept back is sent at once. More would be a burst that no queue was set
 // for; it is left out, and the rate is missed.
-const catchUp = 5 * time.Millisecond
+const catchUp = 20 * time.Millisecond
 
 // send keeps to the rate as well as the machine lets it.
 func (s *Stream) send(ctx context.Context) {
@@ -267,6 +275,7 @@ func (s *Stream) arrive(number uint64, n int, sent, at time.Time, overrun uint32
 	r.delaySum += delay
 	if len(r.Delays) < keepDelays {
 		r.Delays = append(r.Delays, delay)
+		r.Arrivals = append(r.Arrivals, at.Sub(r.First))
 	}
 }
 
@@ -275,7 +284,7 @@ func (s *Stream) Report() StreamReport {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.report
-	r.Delays = slices.Clone(r.Delays)
+	r.Delays, r.Arrivals = slices.Clone(r.Delays), slices.Clone(r.Arrivals)
 	r.Sent = s.sent
 	if r.Received > 0 {
 		r.DelayMean = r.delaySum / time.Duration(r.Received)

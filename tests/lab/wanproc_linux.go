@@ -42,7 +42,8 @@ func startCarrier(seed uint64) (*carrier, error) {
 		return nil, fmt.Errorf("start the wide-area network: %w", err)
 	}
 	c := &carrier{Client: wan.NewClient(conn.(*net.UnixConn)), done: make(chan error, 1)}
-	c.cmd = exec.Command("/proc/self/exe")
+	// With the same arguments, so that a program comes to its call of Enter by the same way.
+	c.cmd = exec.Command("/proc/self/exe", os.Args[1:]...)
 	c.cmd.Args[0] = "galleon-lab-wan"
 	c.cmd.Env = append(os.Environ(), wanMark+"="+strconv.FormatUint(seed, 10))
 	c.cmd.Stderr = os.Stderr
