@@ -234,7 +234,7 @@ func readsDuringTransfer(t *testing.T, raw bool) *history {
 	inWorld(t, 3, 3, func(w *world) {
 		w.knobs.verifyLeader = raw
 		w.wire.setRTT(1, 2, 300*time.Millisecond)
-		w.wire.setRTT(1, 3, 300*time.Millisecond)
+		w.wire.setRTT(1, 3, 220*time.Millisecond)
 		w.wire.setRTT(2, 3, 4*time.Millisecond)
 	}, func(w *world) {
 		w.waitLeader()
@@ -289,9 +289,13 @@ func TestReadsDuringTransfer(t *testing.T) {
 	if h := readsDuringTransfer(t, false); !h.check(t) || h.reads < 100 || h.writes < 10 {
 		t.Errorf("our own reads during a transfer: linearizable %v with %d reads and %d writes", h.check(t), h.reads, h.writes)
 	}
-	if h := readsDuringTransfer(t, true); h.check(t) {
-		t.Errorf("reads after raft.VerifyLeader passed (%d reads, %d writes): this test would not notice stale reads", h.reads, h.writes)
+	// Whether a stale answer falls into a round is chance; in ten times twelve rounds it does.
+	for range 10 {
+		if h := readsDuringTransfer(t, true); !h.check(t) {
+			return
+		}
 	}
+	t.Error("reads after raft.VerifyLeader passed: this test would not notice stale reads")
 }
 
 // liar is a disk that says it has synced and has not, from the moment when lies is set.
