@@ -22,32 +22,25 @@ func (s *Store) Check(ctx context.Context) (CheckResult, error) {
 	}
 	defer s.view.release(v)
 	c := checker{s: s, v: v}
-	for _, step := range []func(context.Context) error{c.versions, c.listing, c.parts, c.log, c.chunks} {
+	for _, step := range []func(context.Context) error{c.versions, c.buckets, c.listing, c.parts, c.log, c.chunks} {
 		if err := step(ctx); err != nil {
 			return c.res, fmt.Errorf("check store %s: %w", s.opts.Dir, err)
 		}
 	}
-	if c.problems() == 0 && c.count != v.counts() {
-		c.bad("counted %+v, the store's counters say %+v", c.count, v.counts())
+	if c.res.Problems == 0 && c.count != v.counts {
+		c.bad("counted %+v, the store's counters say %+v", c.count, v.counts)
 	}
 	return c.res, nil
-}
-
-// counts is the part of the counters that follows from the versions.
-type counts struct{ objects, bytes, versions, versionBytes int64 }
-
-func (c *counters) counts() counts {
-	return counts{c.objects, c.bytes, c.versions, c.versionBytes}
 }
 
 type checker struct {
 	s     *Store
 	v     *view
 	res   CheckResult
-	count counts
+	count counts // of all versions seen
+	// sum is of the counts that the buckets have.
+	sum counts
 }
-
-func (c *checker) problems() int64 { return c.res.Problems }
 
 func (c *checker) bad(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
@@ -120,6 +113,26 @@ func (c *checker) latest(rec *record) {
 	if err != nil {
 		c.bad("listing of %s/%s: %v", rec.v.Bucket, rec.v.Key, err)
 	}
+}
+
+// buckets adds up the buckets' counts, which must be those of the store.
+func (c *checker) buckets(ctx context.Context) error {
+	err := scan(ctx, c.v.snap, spaceBucket, func(it *pebble.Iterator) error {
+		val, err := it.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		n, err := decodeCounts(val)
+		if err != nil {
+			c.bad("bucket %q: %v", it.Key()[1:], err)
+		}
+		c.sum.add(n)
+		return nil
+	})
+	if c.sum != c.v.counts {
+		c.bad("the buckets have %+v, the store's counters say %+v", c.sum, c.v.counts)
+	}
+	return err
 }
 
 // listing finds listed keys that have no version; differences were found from the other side.

@@ -119,8 +119,7 @@ func (c *committer) group(w *write) bool {
 	tx := c.run(all)
 	defer func() { _ = tx.b.Close() }() // gives its memory back; there is no state to lose
 	if tx.b.Count() > 0 {
-		c.s.written.store(&tx.counters)
-		err := tx.b.Set(keyCounters, tx.counters.encode(), nil)
+		err := tx.finish()
 		if err == nil {
 			err = c.s.apply(tx.b, pebble.Sync)
 		}
@@ -145,7 +144,7 @@ func (c *committer) group(w *write) bool {
 func (c *committer) run(all []*write) *tx {
 	spoiled := map[*write]bool{}
 	for {
-		tx := &tx{s: c.s, b: c.s.db.NewIndexedBatch(), counters: c.s.view.now.counters, now: time.Now()}
+		tx := &tx{s: c.s, b: c.s.db.NewIndexedBatch(), counters: c.s.view.now.counters, buckets: map[string]*counts{}, now: time.Now()}
 		before := len(spoiled)
 		for _, w := range all {
 			if spoiled[w] {
@@ -180,7 +179,8 @@ type tx struct {
 	s *Store
 	b *pebble.Batch
 	counters
-	now time.Time
+	buckets map[string]*counts // of the buckets that the group touches
+	now     time.Time
 	// events are emitted when the group is on the disk.
 	events []Event
 }

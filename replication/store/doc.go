@@ -10,7 +10,8 @@
 //     without a gap, and a change is in the log exactly when it is in the index: they are one batch.
 //  4. ApplyReplica commits versions and the cursor that stands for them together: after a crash a
 //     follower goes on where the store says, and sending something twice changes nothing.
-//  5. The greatest VersionID of a key is its latest version, in whatever order versions arrive.
+//  5. The greatest VersionID of a key is its latest version, in whatever order versions arrive, and a version
+//     that lost without having been replaced by anybody who saw it is listed as a conflict.
 //  6. A chunk goes only when no version, part, lease or open Reader needs it.
 //
 // # How
@@ -46,9 +47,10 @@
 //	x bucket 0 key 0 version (12)               1, winning version (12), uv found (ms): a conflict's loser
 //	u bucket 0 key 0 upload id (16)             1, str checksum algorithm, str checksum type, template record
 //	p upload id (16) part (2)                   a part record
+//	b bucket                                    1, uv: objects, bytes, versions, version bytes
 //	! "store"                                   1, store id (16), uv incarnation, tenant key check (32)
-//	! "counters"                                1, uv: next and first sequence, objects, bytes, versions, version
-//	                                            bytes, chunks, chunk bytes, greatest minted time
+//	! "counters"                                1, uv: next and first sequence, chunks, chunk bytes, greatest minted
+//	                                            time, objects, bytes, versions, version bytes
 //
 // # What goes, and when
 //

@@ -33,6 +33,7 @@ const (
 //
 //	1, flags (1 delete marker, 2 chunks are in the manifest keyspace)
 //	uv sequence, uv catalog index, uv arrived (ms since 1970)
+//	replaces: version (12), all ones for none
 //	str region, uv modified (ns since 1970), uv size, str etag, sum (32), str content type
 //	headers, meta, checksums: uv count, then str key and str value each, by key
 //	uv number of parts, uv size of each
@@ -54,7 +55,7 @@ const (
 
 func (r *record) encode() []byte {
 	v := &r.v
-	b := make([]byte, 0, 160+len(v.Chunks)*chunkRefLen+metaSize(v))
+	b := make([]byte, 0, 180+len(v.Chunks)*chunkRefLen+metaSize(v))
 	var flags byte
 	if v.DeleteMarker {
 		flags |= flagMarker
@@ -67,6 +68,7 @@ func (r *record) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(r.seq))
 	b = binary.AppendUvarint(b, r.catalog)
 	b = binary.AppendUvarint(b, uint64(r.arrived.UnixMilli()))
+	b = appendVersionID(b, v.Replaces)
 	b = appendString(b, string(v.Region))
 	b = binary.AppendUvarint(b, uint64(v.Modified.UnixNano()))
 	b = binary.AppendUvarint(b, uint64(v.Size))
@@ -97,6 +99,7 @@ func decodeRecord(b []byte) (record, error) {
 	r.seq = Seq(d.uvarint())
 	r.catalog = d.uvarint()
 	r.arrived = time.UnixMilli(int64(d.uvarint())).UTC()
+	v.Replaces = d.version()
 	v.Region = topo.Region(d.string())
 	v.Modified = time.Unix(0, int64(d.uvarint())).UTC()
 	v.Size = int64(d.uvarint())
@@ -208,6 +211,13 @@ func (d *decoder) count(most, size int) int {
 		return 0
 	}
 	return int(n)
+}
+
+func (d *decoder) version() object.VersionID {
+	if p := d.bytes(versionLen); p != nil {
+		return parseVersionID(p)
+	}
+	return object.VersionID{}
 }
 
 func (d *decoder) string() string { return string(d.bytes(d.count(len(d.b), 1))) }

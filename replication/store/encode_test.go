@@ -30,7 +30,7 @@ type codec struct {
 func sampleRecord(chunks int) *record {
 	r := &record{
 		v: object.Version{
-			Bucket: "b", Key: "k", Region: "cn-hangzhou", Modified: time.Unix(1795521600, 123456789).UTC(), ETag: "etag-2",
+			Bucket: "b", Key: "k", Region: "cn-hangzhou", Modified: time.Unix(1795521600, 123456789).UTC(), ETag: "etag-2", Replaces: object.VersionID{Time: 1, Origin: 2},
 			Sum: chunk.Sum(nil), ContentType: "text/plain", Headers: map[string]string{"Cache-Control": "no-store"},
 			Meta: map[string]string{"b": "2", "a": "1"}, Checksums: map[string]string{"CRC32": "AAAA"}, PartSizes: []int64{300, 7},
 		},
@@ -59,13 +59,14 @@ func codecs() []codec {
 	part := Part{Size: 3, ETag: "etag", Modified: time.Unix(1795521600, 5).UTC(), Checksums: map[string]string{"SHA1": "x"}, Chunks: sampleRecord(2).v.Chunks}
 	conflict := conflictRecord{winner: id, found: time.UnixMilli(1795521600123).UTC()}
 	cur := current{id: id, size: 1 << 40, modified: time.Unix(1795521600, 5).UTC(), etag: "etag"}
-	count := counters{1, 2, 3, 4, 5, 6, 7, 8, 9}
+	count := counters{1, 2, 3, 4, 5, counts{6, 7, 8, 9}}
 	log := logRecord{purged: true, catalog: 9, bucket: "b", key: "k", id: id}
 	ident := identity{id: object.StoreID{1, 2}, incarnation: 3, check: [32]byte{4}}
 	return []codec{
 		{"record", sampleRecord(2).encode(), rec},
 		{"record with a manifest", sampleRecord(9).encode(), rec},
 		{"counters", count.encode(), func(b []byte) ([]byte, error) { c, err := decodeCounters(b); return c.encode(), err }},
+		{"bucket", count.append([]byte{recordFormat}), func(b []byte) ([]byte, error) { c, err := decodeCounts(b); return c.append([]byte{recordFormat}), err }},
 		{"listing", cur.encode(), func(b []byte) ([]byte, error) { c, err := decodeCurrent(b); return c.encode(), err }},
 		{"log", log.encode(), func(b []byte) ([]byte, error) { l, err := decodeLogRecord(b); return l.encode(), err }},
 		{"conflict", conflict.encode(), func(b []byte) ([]byte, error) { c, err := decodeConflict(b); return c.encode(), err }},

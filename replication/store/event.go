@@ -45,7 +45,7 @@ type Collected struct {
 	Took   time.Duration
 }
 
-// ConflictFound says that a version made elsewhere lost against one made here that it did not know.
+// ConflictFound says that of two versions whose writers did not see each other, one lost.
 type ConflictFound struct {
 	Bucket, Key   string
 	Loser, Winner object.VersionID

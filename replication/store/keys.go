@@ -20,6 +20,7 @@ const (
 	spaceConflict = 'x'
 	spaceUpload   = 'u'
 	spacePart     = 'p'
+	spaceBucket   = 'b'
 	spaceMeta     = '!'
 )
 

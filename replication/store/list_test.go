@@ -205,6 +205,9 @@ func TestAgainstTwin(t *testing.T) {
 			}
 			lo.After, lo.AfterVersion = page.Next, page.NextVersion
 		}
+		if st, err := s.BucketStats(testBucket); err != nil || st.Versions != int64(len(m.versions)) || st.Objects != s.Stats().Objects {
+			t.Fatalf("bucket has %+v, %v", st, err)
+		}
 		if res, err := s.Check(ctx); err != nil || res.Problems > 0 {
 			t.Fatalf("check: %v %q", err, res.Bad)
 		}

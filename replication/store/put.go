@@ -183,11 +183,11 @@ func (tx *tx) put(v *object.Version, o PutOptions) (Seq, error) {
 	if err := checkConditions(visible(head), o); err != nil {
 		return 0, err
 	}
-	var floor object.HLC
+	v.Replaces = object.VersionID{}
 	if head != nil {
-		floor = head.v.ID.Time
+		v.Replaces = head.v.ID
 	}
-	if v.ID, err = tx.mint(floor); err != nil {
+	if v.ID, err = tx.mint(v.Replaces.Time); err != nil {
 		return 0, err
 	}
 	v.Region = tx.s.opts.Region

@@ -8,34 +8,60 @@ import (
 	"github.com/galleon-net/galleon/replication/object"
 )
 
+// counts are what follows from the versions, of a store or of one bucket. "Visible" objects are those whose
+// latest version is no delete marker.
+type counts struct {
+	objects, bytes         int64 // visible
+	versions, versionBytes int64 // all
+}
+
+func (c *counts) add(d counts) {
+	c.objects += d.objects
+	c.bytes += d.bytes
+	c.versions += d.versions
+	c.versionBytes += d.versionBytes
+}
+
+func (c *counts) append(b []byte) []byte {
+	for _, n := range []int64{c.objects, c.bytes, c.versions, c.versionBytes} {
+		b = binary.AppendUvarint(b, uint64(n))
+	}
+	return b
+}
+
+func (d *decoder) counts() counts {
+	return counts{int64(d.uvarint()), int64(d.uvarint()), int64(d.uvarint()), int64(d.uvarint())}
+}
+
+func decodeCounts(b []byte) (counts, error) {
+	d := decoder{b: b}
+	d.format()
+	c := d.counts()
+	return c, d.end("bucket counts")
+}
+
 // counters are what the store counts, committed with every group.
 type counters struct {
-	next, first            Seq // of the log: kept are first..next-1
-	objects, bytes         int64
-	versions, versionBytes int64
-	chunks, chunkBytes     int64
-	minted                 object.HLC // greatest time of any version written here
+	next, first        Seq // of the log: kept are first..next-1
+	chunks, chunkBytes int64
+	minted             object.HLC // greatest time of any version minted here
+	counts
 }
 
 func (c *counters) encode() []byte {
 	b := []byte{recordFormat}
-	for _, n := range []uint64{
-		uint64(c.next), uint64(c.first), uint64(c.objects), uint64(c.bytes), uint64(c.versions),
-		uint64(c.versionBytes), uint64(c.chunks), uint64(c.chunkBytes), uint64(c.minted),
-	} {
+	for _, n := range []uint64{uint64(c.next), uint64(c.first), uint64(c.chunks), uint64(c.chunkBytes), uint64(c.minted)} {
 		b = binary.AppendUvarint(b, n)
 	}
-	return b
+	return c.counts.append(b)
 }
 
 func decodeCounters(b []byte) (counters, error) {
 	d := decoder{b: b}
 	d.format()
-	c := counters{next: Seq(d.uvarint()), first: Seq(d.uvarint())}
-	for _, p := range []*int64{&c.objects, &c.bytes, &c.versions, &c.versionBytes, &c.chunks, &c.chunkBytes} {
-		*p = int64(d.uvarint())
-	}
+	c := counters{next: Seq(d.uvarint()), first: Seq(d.uvarint()), chunks: int64(d.uvarint()), chunkBytes: int64(d.uvarint())}
 	c.minted = object.HLC(d.uvarint())
+	c.counts = d.counts()
 	return c, d.end("counters")
 }
 
@@ -63,13 +89,6 @@ func decodeCurrent(b []byte) (current, error) {
 	c.modified = time.Unix(0, int64(d.uvarint())).UTC()
 	c.etag = d.string()
 	return c, d.end("listing record")
-}
-
-func (d *decoder) version() object.VersionID {
-	if p := d.bytes(versionLen); p != nil {
-		return parseVersionID(p)
-	}
-	return object.VersionID{}
 }
 
 // logRecord names what changed; the version itself is in the index.

@@ -103,38 +103,11 @@ func (tx *tx) replica(v *object.Version, catalog uint64) (seq Seq, fresh bool, e
 	if err != nil {
 		return 0, false, err
 	}
-	conflict, err := tx.findConflict(v, head)
-	if err != nil {
-		return 0, false, err
-	}
 	tx.s.opts.Clock.Observe(tx.now, v.ID.Time)
-	if seq, err = tx.insert(v, head, catalog); err != nil || conflict == nil {
-		return seq, true, err
+	if seq, err = tx.insert(v, head, catalog); err == nil {
+		err = tx.settleConflicts(v, head)
 	}
-	tx.events = append(tx.events, ConflictFound{Bucket: v.Bucket, Key: v.Key, Loser: v.ID, Winner: conflict.winner})
-	return seq, true, tx.b.Set(versionKey(spaceConflict, v.Bucket, v.Key, v.ID), conflict.encode(), nil)
-}
-
-// maxConflictDepth bounds how far below the latest version a winner is looked for.
-const maxConflictDepth = 32
-
-// findConflict says whether v lost against a version that did not know it. That is certain exactly when
-// that version was made in this region, whose writes all go through one store's log: had its writer known
-// v, then v would be here. Other regions see both as replicas and cannot tell.
-func (tx *tx) findConflict(v *object.Version, head *record) (*conflictRecord, error) {
-	if v.Region == tx.s.opts.Region || head == nil || head.v.ID.Less(v.ID) {
-		return nil, nil
-	}
-	var c *conflictRecord
-	depth := 0
-	err := scanVersions(tx.b, v.Bucket, v.Key, func(r *record) bool {
-		if r.v.Region == tx.s.opts.Region && v.ID.Less(r.v.ID) {
-			c = &conflictRecord{winner: r.v.ID, found: tx.now}
-		}
-		depth++
-		return c == nil && v.ID.Less(r.v.ID) && depth < maxConflictDepth
-	})
-	return c, err
+	return seq, true, err
 }
 
 func (tx *tx) replicaPurge(r *Replica) (fresh bool, err error) {

@@ -119,7 +119,7 @@ type ListPage struct {
 	NextVersion object.VersionID
 }
 
-// Conflict is a version that lost against one made in another region that had not seen it.
+// Conflict is a version that lost: it is not the latest, and nobody who wrote later had seen it.
 type Conflict struct {
 	Loser  object.Version // without Chunks
 	Winner object.VersionID

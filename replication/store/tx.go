@@ -93,8 +93,9 @@ func (tx *tx) insert(v *object.Version, head *record, catalog uint64) (Seq, erro
 	if err := tx.writeManifest(v); err != nil {
 		return 0, err
 	}
-	tx.versions++
-	tx.versionBytes += v.Size
+	if err := tx.count(v.Bucket, counts{versions: 1, versionBytes: v.Size}); err != nil {
+		return 0, err
+	}
 	if head != nil && v.ID.Less(head.v.ID) {
 		return seq, nil
 	}
@@ -104,18 +105,67 @@ func (tx *tx) insert(v *object.Version, head *record, catalog uint64) (Seq, erro
 // show makes the listing say what the latest version is after it changed from old to new; either may
 // be nil.
 func (tx *tx) show(bucket, key string, old, now *record) error {
+	var d counts
 	if v := visible(old); v != nil {
-		tx.objects--
-		tx.bytes -= v.v.Size
+		d = counts{objects: -1, bytes: -v.v.Size}
 	}
 	v := visible(now)
+	if v != nil {
+		d.add(counts{objects: 1, bytes: v.v.Size})
+	}
+	if err := tx.count(bucket, d); err != nil {
+		return err
+	}
 	if v == nil {
 		return tx.b.Delete(currentKey(bucket, key), nil)
 	}
-	tx.objects++
-	tx.bytes += v.v.Size
 	c := current{id: v.v.ID, size: v.v.Size, modified: v.v.Modified, etag: v.v.ETag}
 	return tx.b.Set(currentKey(bucket, key), c.encode(), nil)
+}
+
+// count adds to the counts of the store and of a bucket; they are written at the end of the group.
+func (tx *tx) count(bucket string, d counts) error {
+	tx.counts.add(d)
+	c := tx.buckets[bucket]
+	if c == nil {
+		now, err := readCounts(tx.b, bucket)
+		if err != nil {
+			return err
+		}
+		c = &now
+		tx.buckets[bucket] = c
+	}
+	c.add(d)
+	return nil
+}
+
+func readCounts(r pebble.Reader, bucket string) (counts, error) {
+	b, err := get(r, append([]byte{spaceBucket}, bucket...))
+	if errors.Is(err, ErrNotFound) {
+		return counts{}, nil
+	}
+	if err != nil {
+		return counts{}, err
+	}
+	return decodeCounts(b)
+}
+
+// finish writes what the group counted.
+func (tx *tx) finish() error {
+	for bucket, c := range tx.buckets {
+		key := append([]byte{spaceBucket}, bucket...)
+		var err error
+		if *c == (counts{}) {
+			err = tx.b.Delete(key, nil)
+		} else {
+			err = tx.b.Set(key, c.append([]byte{recordFormat}), nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	tx.s.written.store(&tx.counters)
+	return tx.b.Set(keyCounters, tx.counters.encode(), nil)
 }
 
 func (tx *tx) writeManifest(v *object.Version) error {
@@ -164,8 +214,9 @@ func (tx *tx) remove(rec, head *record) error {
 	if err != nil {
 		return err
 	}
-	tx.versions--
-	tx.versionBytes -= rec.v.Size
+	if err := tx.count(bucket, counts{versions: -1, versionBytes: -rec.v.Size}); err != nil {
+		return err
+	}
 	if head.v.ID != id {
 		return nil
 	}
