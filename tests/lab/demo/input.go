@@ -41,12 +41,17 @@ const maxInput = 2_000_000
 // counted and left out: an object is a file.
 func gather(root, prefix string) (input, error) {
 	var in input
+	name := filepath.Base(root)
+	root, err := filepath.EvalSymlinks(root) // WalkDir would not follow a root that is a link
+	if err != nil {
+		return in, fmt.Errorf("INPUT: %w", err)
+	}
 	info, err := os.Stat(root)
 	if err != nil {
 		return in, fmt.Errorf("INPUT: %w", err)
 	}
 	if info.Mode().IsRegular() {
-		err := in.add(prefix+filepath.Base(root), root, info.Size())
+		err := in.add(prefix+name, root, info.Size())
 		return in, err
 	}
 	if !info.IsDir() {
@@ -55,13 +60,6 @@ func gather(root, prefix string) (input, error) {
 	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-			return err
-		case path == root && !e.IsDir():
-			root, err = filepath.EvalSymlinks(root) // WalkDir does not follow a root that is a link
-			if err != nil {
-				return err
-			}
-			in, err = gather(root, prefix)
 			return err
 		case e.IsDir():
 			return nil

@@ -24,10 +24,10 @@ func TestTableIsAligned(t *testing.T) {
 		{"ping to Querétaro", "203.1 ms", "underlay 202.3 ms"},
 		{"objects", "11,479", ""},
 	})
-	want := `  ────────────────────────────────────────────────
+	want := `  ──────────────────────────────────────────────
   ping to Querétaro  203.1 ms  underlay 202.3 ms
   objects              11,479
-  ────────────────────────────────────────────────
+  ──────────────────────────────────────────────
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)

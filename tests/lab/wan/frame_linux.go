@@ -69,10 +69,10 @@ func (f frame) read() (shape, error) {
 	}
 	at := f.checkStart()
 	switch {
-	case at < 20 || at > len(p)-20 && f.isTCP() || at > len(p)-8:
+	case f.isIPv6() && at < 40, !f.isIPv6() && (at < 20 || at != int(p[0]&15)*4), len(p) < at+20:
 		return shape{}, errMalformed
 	case f.isTCP():
-		s.headers = at + int(p[at+12]>>4)*4
+		s.headers = at + max(20, int(p[at+12]>>4)*4)
 	default:
 		s.headers = at + 8
 	}

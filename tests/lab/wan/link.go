@@ -41,6 +41,9 @@ type Link struct {
 	// in bits times nanoseconds modulo Rate, so that a rate holds exactly over any time.
 	free Instant
 	rest uint64
+	// What was accepted before the rate was last changed leaves until then, at the rate of before.
+	then   Instant
+	before Rate
 
 	cuts uint32 // how often the link was cut; what was sent before the last cut never arrives
 
@@ -73,6 +76,9 @@ func (l *Link) Set(p Params) {
 	if p.Cut && !l.params.Cut {
 		l.cuts++
 	}
+	if p.Rate != l.params.Rate {
+		l.then, l.before, l.rest = l.free, l.params.Rate, 0
+	}
 	l.params = p
 	l.loss.set(float64(p.Loss), l.rng)
 	l.duplicate.set(float64(p.Duplicate), l.rng)
@@ -99,11 +105,16 @@ func (l *Link) Arrives(cuts uint32, n int) bool {
 
 // Backlog is the bytes that wait for the link at this moment.
 func (l *Link) Backlog(now Instant) Size {
-	if l.params.Rate == 0 || l.free <= now {
+	return bytesIn(l.then-now, l.before) + bytesIn(l.free-max(now, l.then), l.params.Rate)
+}
+
+// bytesIn is what leaves in so long.
+func bytesIn(d time.Duration, rate Rate) Size {
+	if d <= 0 {
 		return 0
 	}
-	hi, lo := bits.Mul64(uint64(l.free-now), uint64(l.params.Rate))
-	q, _ := bits.Div64(hi, lo, 8*uint64(time.Second))
+	hi, lo := bits.Mul64(uint64(d), uint64(rate))
+	q, _ := bits.Div64(hi, lo, 8*uint64(time.Second)) // Check's bounds keep hi below the divisor
 	return Size(q)
 }
 

@@ -179,7 +179,7 @@ var (
 
 // UnmarshalText reads the text form.
 func (r *Rate) UnmarshalText(b []byte) error {
-	if string(b) == "unlimited" {
+	if t := string(b); t == "unlimited" || t == "0" {
 		*r = 0
 		return nil
 	}
@@ -220,7 +220,15 @@ func (s Size) String() string {
 	return inUnits(uint64(s), sizeUnits)
 }
 
-func (s Share) String() string { return strconv.FormatFloat(float64(s)*100, 'g', 6, 64) + "%" }
+// String gives percent, or a plain fraction where percent would not read back as the same number.
+func (s Share) String() string {
+	text := strconv.FormatFloat(float64(s)*100, 'g', 6, 64) + "%"
+	var back Share
+	if back.UnmarshalText([]byte(text)) != nil || back != s {
+		return strconv.FormatFloat(float64(s), 'g', -1, 64)
+	}
+	return text
+}
 
 func inUnits(v uint64, units []unit) string {
 	for _, u := range units {
