@@ -3,6 +3,7 @@ package s3
 import (
 	"encoding/xml"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -32,16 +33,13 @@ func (c *call) getAttributes() error {
 		checksumsXML
 		ChecksumType string
 	}
-	type partsXML struct {
-		PartsCount int
-	}
 	var doc struct {
-		XMLName      xml.Name  `xml:"http://s3.amazonaws.com/doc/2006-03-01/ GetObjectAttributesResponse"`
-		ETag         string    `xml:",omitempty"`
-		Checksum     *sumsXML  `xml:",omitempty"`
-		ObjectParts  *partsXML `xml:",omitempty"`
-		StorageClass string    `xml:",omitempty"`
-		ObjectSize   *int64    `xml:",omitempty"`
+		XMLName      xml.Name        `xml:"http://s3.amazonaws.com/doc/2006-03-01/ GetObjectAttributesResponse"`
+		ETag         string          `xml:",omitempty"`
+		Checksum     *sumsXML        `xml:",omitempty"`
+		ObjectParts  *objectPartsXML `xml:",omitempty"`
+		StorageClass string          `xml:",omitempty"`
+		ObjectSize   *int64          `xml:",omitempty"`
 	}
 	if wanted["ETag"] {
 		doc.ETag = v.ETag // without quotes, alone of all answers
@@ -51,7 +49,9 @@ func (c *call) getAttributes() error {
 		doc.Checksum = &sumsXML{checksumsOf(v.Checksums), kind}
 	}
 	if wanted["ObjectParts"] && len(v.PartSizes) > 0 {
-		doc.ObjectParts = &partsXML{len(v.PartSizes)}
+		if doc.ObjectParts, err = c.objectParts(v.PartSizes); err != nil {
+			return err
+		}
 	}
 	if wanted["StorageClass"] {
 		doc.StorageClass = "STANDARD"
@@ -62,4 +62,50 @@ func (c *call) getAttributes() error {
 	c.w.Header().Set("Last-Modified", v.Modified.UTC().Format(http.TimeFormat))
 	c.showVersion(b, v.ID)
 	return c.writeXML(http.StatusOK, doc)
+}
+
+type objectPartXML struct {
+	PartNumber int
+	Size       int64
+}
+
+type objectPartsXML struct {
+	PartsCount           int
+	PartNumberMarker     int
+	NextPartNumberMarker int
+	MaxParts             int
+	IsTruncated          bool
+	Parts                []objectPartXML `xml:"Part"`
+}
+
+// objectParts gives a page of a multipart object's layout. Numbers are positions: the numbers under
+// which the parts were uploaded are not kept, nor are their checksums.
+func (c *call) objectParts(sizes []int64) (*objectPartsXML, error) {
+	number := func(header string, absent int) (int, error) {
+		s := c.header.Get(header)
+		if s == "" {
+			return absent, nil
+		}
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 {
+			return 0, apiErr("InvalidArgument", "%s must be a whole number from 0", header)
+		}
+		return n, nil
+	}
+	limit, err := number("X-Amz-Max-Parts", maxKeys)
+	if err != nil {
+		return nil, err
+	}
+	after, err := number("X-Amz-Part-Number-Marker", 0)
+	if err != nil {
+		return nil, err
+	}
+	limit = min(limit, maxKeys)
+	doc := &objectPartsXML{PartsCount: len(sizes), PartNumberMarker: after, MaxParts: limit}
+	for i := after; i < len(sizes) && len(doc.Parts) < limit; i++ {
+		doc.Parts = append(doc.Parts, objectPartXML{PartNumber: i + 1, Size: sizes[i]})
+		doc.NextPartNumberMarker = i + 1
+	}
+	doc.IsTruncated = after+len(doc.Parts) < len(sizes)
+	return doc, nil
 }

@@ -90,7 +90,8 @@ func (c *call) refuseUnsupported() error {
 			return apiErr("AccessControlListNotSupported", "access control lists are not supported: rights belong to access keys")
 		case lower == "x-amz-acl" && v[0] != "private" && v[0] != "bucket-owner-full-control" && v[0] != "":
 			return apiErr("AccessControlListNotSupported", "the access control list %.40q is not supported: everything is private", v[0])
-		case lower == "x-amz-storage-class" && v[0] != "STANDARD" && v[0] != "":
+		case lower == "x-amz-storage-class" && v[0] != "STANDARD" && v[0] != "REDUCED_REDUNDANCY" && v[0] != "":
+			// Reduced redundancy asks for less than everything gets.
 			return apiErr("InvalidStorageClass", "the storage class %.40q does not exist here: STANDARD is the only one", v[0])
 		case lower == "x-amz-write-offset-bytes":
 			return notImplemented("appending to an object")

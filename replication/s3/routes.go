@@ -93,9 +93,6 @@ func (c *call) route() error {
 	case c.key != "":
 		return apiErr("InvalidBucketName", "the bucket's name is empty")
 	}
-	if err := c.misplaced(); err != nil {
-		return err
-	}
 	sub := ""
 	for _, p := range c.query {
 		switch {
@@ -116,7 +113,7 @@ func (c *call) route() error {
 		}
 		if op.method == c.r.Method {
 			c.op = op
-			return nil
+			return c.misplaced()
 		}
 		known = true
 	}
