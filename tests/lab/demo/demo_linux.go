@@ -25,7 +25,9 @@ type demo struct {
 	routers []*router // in the order in which they opened
 	store   *store    // from the step that makes the access key on
 	report  report
-	remarks []row // for the table at the end
+	welcome []item // put before Mexico opened
+	input   input  // what the demo moves
+	remarks []row  // for the table at the end
 }
 
 // inside is the run in the lab. It gives the exit code.

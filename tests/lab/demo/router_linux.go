@@ -34,6 +34,8 @@ type router struct {
 
 	process *lab.Process
 	ending  *atomic.Bool // its end is no surprise
+	token   string       // with which it joined
+	member  bool
 }
 
 // config is what the demo sets of the daemon's configuration; all else is the default.

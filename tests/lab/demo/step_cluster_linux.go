@@ -65,9 +65,10 @@ func (d *demo) formCluster(ctx context.Context) error {
 	if err := d.command(ctx, d.router(hangzhou), &made, args...); err != nil {
 		return err
 	}
+	d.router(hangzhou).member = true
 	d.screen.say("cluster %s, first router %s", made.Cluster, made.Name)
 	for _, p := range []place{singapore, frankfurt} {
-		if _, err := d.join(ctx, p); err != nil {
+		if err := d.join(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -82,24 +83,29 @@ func (d *demo) token(ctx context.Context, p place, ttl time.Duration) (string, e
 	return made.Token, err
 }
 
-// join lets the router of a place join with a token of its own, and gives that.
-func (d *demo) join(ctx context.Context, p place) (token string, err error) {
-	if token, err = d.token(ctx, p, 10*time.Minute); err != nil {
-		return "", err
+// join lets the router of a place join with a token of its own.
+func (d *demo) join(ctx context.Context, p place) error {
+	token, err := d.token(ctx, p, tokenLife)
+	if err != nil {
+		return err
 	}
-	return token, d.joinWith(ctx, p, token)
+	return d.joinWith(ctx, p, token)
 }
+
+// tokenLife is how long the demo's tokens are good.
+const tokenLife = 10 * time.Minute
 
 func (d *demo) joinWith(ctx context.Context, p place, token string) error {
 	var joined admin.ClusterJoinReply
 	if err := d.command(ctx, d.router(p), &joined, "join", token); err != nil {
 		return err
 	}
-	d.report.Routers++
-	d.screen.say("%s joined as %s", p.name, joined.Name)
-	if joined.Region != p.zoneRegion() {
-		return expected("a router in region "+p.region, "it is in %s", joined.Region)
+	if string(joined.Region) != p.region || string(joined.Zone) != p.zone {
+		return expected(fmt.Sprintf("a router in %s of %s, as its token says", p.zone, p.region), "it is in %s of %s", joined.Zone, joined.Region)
 	}
+	r := d.router(p)
+	r.member, r.token = true, token
+	d.screen.say("%s joined as %s", p.name, joined.Name)
 	return nil
 }
 
@@ -157,7 +163,7 @@ func (d *demo) reaches(ctx context.Context, r *router, members []*router) error 
 // refuseTokens tries to make Tokyo join with tokens that are no good, then with one that is.
 func (d *demo) refuseTokens(ctx context.Context) error {
 	used := d.router(singapore).token
-	good, err := d.token(ctx, tokyo, 10*time.Minute)
+	good, err := d.token(ctx, tokyo, tokenLife)
 	if err != nil {
 		return err
 	}

@@ -67,14 +67,16 @@ func (f frame) read() (shape, error) {
 	if !f.isSuper() {
 		return s, nil
 	}
-	at := f.checkStart()
-	switch {
-	case f.isIPv6() && at < 40, !f.isIPv6() && (at < 20 || at != int(p[0]&15)*4), len(p) < at+20:
+	at, least := f.checkStart(), 8
+	if f.isTCP() {
+		least = 20
+	}
+	if f.isIPv6() && at < 40 || !f.isIPv6() && (at < 20 || at != int(p[0]&15)*4) || len(p) < at+least {
 		return shape{}, errMalformed
-	case f.isTCP():
-		s.headers = at + max(20, int(p[at+12]>>4)*4)
-	default:
-		s.headers = at + 8
+	}
+	s.headers = at + least
+	if f.isTCP() {
+		s.headers = at + max(least, int(p[at+12]>>4)*4)
 	}
 	payload := len(p) - s.headers
 	if payload <= 0 || f.checkOffset()+2 > s.headers-at {
