@@ -4,13 +4,11 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/galleon-net/galleon/replication/object"
-	"github.com/galleon-net/galleon/replication/store"
 )
 
 // A stream is a sequence of frames:
@@ -20,124 +18,90 @@ import (
 //	| kind | encoding | length (big endian) | body
 //	+------+----------+---------------------+----------------
 //
-// The body is JSON, or for chunks the bytes of chunks one after the other, each with a 4-byte length in
-// front; encoding 1 means that it is a zstd frame. An unavailable chunk has the length 2^32-1 and no bytes.
+// length is that of the body on the wire. Encoding 1 means that the body is one zstd frame, which states its
+// size. Inside, the body is JSON, except that
+//
+//   - a batch is a 4-byte length, JSON of that length, and the chunk references of its versions one after the
+//     other: 32 bytes of identity and 4 of size each;
+//   - a want is chunk identities, 32 bytes each;
+//   - chunks are each a 4-byte length and the bytes, in the order in which they were asked for; a chunk that the
+//     source cannot give has the length 2^32-1 and no bytes.
+//
+// Unknown fields of JSON are skipped: a later version may add some under the same protocol number.
 type frameKind byte
 
 const (
-	frameHello   frameKind = 1
-	frameWelcome frameKind = 2
-	frameRefuse  frameKind = 3
-	frameBatch   frameKind = 4
-	frameWant    frameKind = 5
-	frameChunks  frameKind = 6
-	frameAck     frameKind = 7
-	framePing    frameKind = 8
+	frameHello   frameKind = 1 // follower: who I am, under which rule, from where
+	frameWelcome frameKind = 2 // source: from where it goes on
+	frameRefuse  frameKind = 3 // source: why it does not
+	frameBatch   frameKind = 4 // source: versions
+	frameWant    frameKind = 5 // follower: chunks, please
+	frameChunks  frameKind = 6 // source: here they are
+	frameAck     frameKind = 7 // follower: a batch is applied
+	framePing    frameKind = 8 // source: still here
+	frameAgain   frameKind = 9 // follower: send these versions once more
 )
 
 const (
+	// protocol is the version of all this.
+	protocol = 1
+
 	encodingPlain = 0
 	encodingZstd  = 1
 
 	frameHead = 6
-	// maxFrame bounds a frame on the wire and maxBody what it may grow to, in bytes: the manifest of
-	// an object of 90 GiB, or chunkFrame and one chunk.
-	maxFrame = 64 << 20
-	maxBody  = 64 << 20
-	// chunkFrame is how many bytes of chunks go into one frame, about.
+	// maxControl bounds frames of JSON, in bytes.
+	maxControl = 1 << 20
+	// maxBatch bounds a batch: its last object may have 2 Mi chunks, 72 MiB of references, and each of its
+	// versions 64 KiB of metadata.
+	maxBatch = 128 << 20
+	// chunkFrame is how many bytes of chunks go into one frame, about; maxChunks bounds it.
 	chunkFrame = 1 << 20
+	maxChunks  = chunkFrame + 256<<10
+	// wantPart is how many chunks are asked for in one frame.
+	wantPart = 256
 	// unavailable marks a chunk that the source cannot give.
 	unavailable = ^uint32(0)
-	// protocol is the version of all this.
-	protocol = 1
 )
 
-type helloBody struct {
-	Protocol int    `json:"protocol"`
-	Rule     string `json:"rule"`
-	Hash     string `json:"hash"`
-	Cursor   cursor `json:"cursor"`
-}
-
-type welcomeBody struct {
-	Cursor cursor `json:"cursor"`
-}
-
-type refuseBody struct {
-	Why string `json:"why"`
-}
-
-// wireReplica is a version with its chunks packed: 32 bytes of identity and 4 of size each.
-type wireReplica struct {
-	Replica store.Replica `json:"replica"`
-	Chunks  []byte        `json:"chunks,omitempty"`
-}
-
-type batchBody struct {
-	Replicas []wireReplica `json:"replicas,omitempty"`
-	// Cursor is where the destination is when it has applied the batch.
-	Cursor cursor `json:"cursor"`
-}
-
-type wantBody struct {
-	// IDs are packed, 32 bytes each.
-	IDs []byte `json:"ids"`
-}
-
-type ackBody struct {
-	Cursor cursor `json:"cursor"`
-}
-
-const packedRef = 36
-
-func packReplica(r store.Replica) wireReplica {
-	w := wireReplica{Replica: r, Chunks: make([]byte, 0, packedRef*len(r.Version.Chunks))}
-	for _, c := range r.Version.Chunks {
-		w.Chunks = append(w.Chunks, c.ID[:]...)
-		w.Chunks = binary.BigEndian.AppendUint32(w.Chunks, c.Size)
+// limit is how large a frame of a kind may be, on the wire and unpacked.
+func (k frameKind) limit() int {
+	switch k {
+	case frameBatch:
+		return maxBatch
+	case frameChunks:
+		return maxChunks
+	case frameWant:
+		return 32 * wantPart
+	case frameHello, frameWelcome, frameRefuse, frameAck, framePing, frameAgain:
+		return maxControl
 	}
-	w.Replica.Version.Chunks = nil
-	return w
+	return -1
 }
 
-func unpackReplica(w wireReplica) (store.Replica, error) {
-	r := w.Replica
-	if len(w.Chunks)%packedRef != 0 || len(r.Version.Chunks) != 0 {
-		return r, fmt.Errorf("version %s/%s: chunk list of %d bytes", r.Version.Bucket, r.Version.Key, len(w.Chunks))
-	}
-	var total int64
-	for b := w.Chunks; len(b) > 0; b = b[packedRef:] {
-		ref := object.ChunkRef{ID: object.ChunkID(b[:32]), Size: binary.BigEndian.Uint32(b[32:])}
-		total += int64(ref.Size)
-		r.Version.Chunks = append(r.Version.Chunks, ref)
-	}
-	if total != r.Version.Size {
-		return r, fmt.Errorf("version %s/%s: chunks of %d bytes for an object of %d", r.Version.Bucket, r.Version.Key, total, r.Version.Size)
-	}
-	return r, nil
-}
-
-// framer reads and writes frames on one stream. Reading and writing may be done by two goroutines.
+// framer reads and writes frames on one stream. One goroutine may read while another writes.
 type framer struct {
 	r   *bufio.Reader
 	w   *bufio.Writer
 	enc *zstd.Encoder
 	dec *zstd.Decoder
 	buf []byte
-	// wire counts bytes of frames in both directions.
-	sent, received int64
+	// received and sent count bytes of frames.
+	received, sent int64
 }
 
 func newFramer(rw io.ReadWriter) (*framer, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(chunkFrame), zstd.WithLowerEncoderMem(true), zstd.WithSingleSegment(true))
 	if err != nil {
 		return nil, err
 	}
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBody))
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(maxBatch), zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		return nil, err
 	}
-	return &framer{r: bufio.NewReaderSize(rw, 64<<10), w: bufio.NewWriterSize(rw, 64<<10), enc: enc, dec: dec}, nil
+	return &framer{r: bufio.NewReaderSize(rw, 32<<10), w: bufio.NewWriterSize(rw, 32<<10), enc: enc, dec: dec}, nil
 }
 
 func (f *framer) close() {
@@ -145,44 +109,42 @@ func (f *framer) close() {
 	_ = f.enc.Close()
 }
 
-// minCompress is the body size from which on compression is tried.
-const minCompress = 256
+// Bodies smaller than minCompress are not compressed; a buffer larger than keepBuffer is not kept.
+const (
+	minCompress = 256
+	keepBuffer  = 2 << 20
+)
 
-// write sends one frame, compressed where that helps. It does not flush.
+// write sends one frame, compressed where that helps, and flushes.
 func (f *framer) write(kind frameKind, body []byte) error {
+	if len(body) > kind.limit() {
+		return fmt.Errorf("frame of kind %d with %d bytes: want at most %d", kind, len(body), kind.limit())
+	}
 	encoding := byte(encodingPlain)
 	if len(body) >= minCompress {
-		if f.buf = f.enc.EncodeAll(body, f.buf[:0]); len(f.buf) < len(body)-len(body)/16 {
-			body, encoding = f.buf, encodingZstd
+		packed := f.enc.EncodeAll(body, f.buf[:0])
+		if f.buf = packed; cap(packed) > keepBuffer {
+			f.buf = nil
 		}
-	}
-	if len(body) > maxFrame {
-		return fmt.Errorf("frame of %d bytes, at most %d", len(body), maxFrame)
+		if len(packed) < len(body)-len(body)/16 {
+			body, encoding = packed, encodingZstd
+		}
 	}
 	var head [frameHead]byte
 	head[0], head[1] = byte(kind), encoding
 	binary.BigEndian.PutUint32(head[2:], uint32(len(body)))
-	if _, err := f.w.Write(head[:]); err != nil {
-		return err
-	}
-	_, err := f.w.Write(body)
 	f.sent += int64(frameHead + len(body))
-	return err
+	_, _ = f.w.Write(head[:]) // a bufio.Writer's error stays until Flush
+	_, _ = f.w.Write(body)
+	return f.w.Flush()
 }
 
-// writeJSON sends one frame and flushes.
 func (f *framer) writeJSON(kind frameKind, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	if len(b) > maxBody {
-		return fmt.Errorf("message of %d bytes, at most %d", len(b), maxBody)
-	}
-	if err := f.write(kind, b); err != nil {
-		return err
-	}
-	return f.w.Flush()
+	return f.write(kind, b)
 }
 
 // read takes the next frame, bounded before it is believed.
@@ -191,29 +153,52 @@ func (f *framer) read() (frameKind, []byte, error) {
 	if _, err := io.ReadFull(f.r, head[:]); err != nil {
 		return 0, nil, err
 	}
-	n := binary.BigEndian.Uint32(head[2:])
-	if n > maxFrame {
-		return 0, nil, fmt.Errorf("frame of %d bytes, at most %d", n, maxFrame)
+	kind, n := frameKind(head[0]), int64(binary.BigEndian.Uint32(head[2:]))
+	limit := kind.limit()
+	if limit < 0 {
+		return kind, nil, fmt.Errorf("frame of unknown kind %d", kind)
+	}
+	if n > int64(limit) {
+		return kind, nil, fmt.Errorf("frame of kind %d with %d bytes: want at most %d", kind, n, limit)
 	}
 	// Grow with what arrives: a length is only a promise.
-	body, err := io.ReadAll(io.LimitReader(f.r, int64(n)))
+	body, err := io.ReadAll(io.LimitReader(f.r, n))
 	if err != nil {
-		return 0, nil, err
+		return kind, nil, err
 	}
-	if len(body) != int(n) {
-		return 0, nil, io.ErrUnexpectedEOF
+	if int64(len(body)) != n {
+		return kind, nil, io.ErrUnexpectedEOF
 	}
-	f.received += int64(frameHead + len(body))
+	f.received += frameHead + n
 	switch head[1] {
 	case encodingPlain:
+		return kind, body, nil
 	case encodingZstd:
-		if body, err = f.dec.DecodeAll(body, nil); err != nil {
-			return 0, nil, fmt.Errorf("frame: %w", err)
-		}
-	default:
-		return 0, nil, fmt.Errorf("frame encoding %d is not known", head[1])
+		body, err = f.unpack(body, limit)
+		return kind, body, err
 	}
-	return frameKind(head[0]), body, nil
+	return kind, nil, fmt.Errorf("frame encoding %d is not known", head[1])
+}
+
+// unpack decompresses a body, having looked at the size that it states; a frame that holds more than it
+// stated is an error.
+func (f *framer) unpack(body []byte, limit int) ([]byte, error) {
+	var h zstd.Header
+	if err := h.Decode(body); err != nil {
+		return nil, fmt.Errorf("frame: %w", err)
+	}
+	if h.Skippable || !h.HasFCS || h.FrameContentSize > uint64(limit) {
+		return nil, fmt.Errorf("frame unpacks to %d bytes (stated: %t): want at most %d", h.FrameContentSize, h.HasFCS, limit)
+	}
+	// zstd makes at most 128 KiB out of 3 bytes of block header and one of content.
+	if h.FrameContentSize > uint64(len(body))<<15 {
+		return nil, errors.New("frame states more bytes than it can hold")
+	}
+	out, err := f.dec.DecodeAll(body, make([]byte, 0, h.FrameContentSize))
+	if err != nil {
+		return nil, fmt.Errorf("frame: %w", err)
+	}
+	return out, nil
 }
 
 // readJSON takes a frame that must be of one kind; a refusal is an error.

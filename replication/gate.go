@@ -3,15 +3,20 @@ package replication
 import (
 	"context"
 	"sync"
+	"time"
 )
+
+// maxHold is how long a flow is held back for more urgent ones at a time. After it, it asks for one part all
+// the same: a rule that is never idle slows those below it down and does not stop them.
+const maxHold = 10 * time.Second
 
 // gate lets the most urgent flows ask for chunks first: while a flow of higher priority waits for chunks,
 // those below it ask for none. What was asked for already still comes, so a flow is never cut off in the
-// middle of a batch.
+// middle, and how much that can be is bounded by maxAsked.
 type gate struct {
 	mu      sync.Mutex
 	busy    map[*follower]int // priority of flows that wait for chunks
-	changed chan struct{}
+	changed chan struct{}     // closed and made anew when one no longer does
 }
 
 func newGate() *gate { return &gate{busy: map[*follower]int{}, changed: make(chan struct{})} }
@@ -32,8 +37,9 @@ func (g *gate) set(f *follower, priority int, waits bool) {
 	g.changed = make(chan struct{})
 }
 
-// wait returns when no flow of a higher priority waits for chunks.
+// wait returns when no flow of a higher priority waits for chunks, or after maxHold.
 func (g *gate) wait(ctx context.Context, priority int) error {
+	var patience <-chan time.Time
 	for {
 		g.mu.Lock()
 		higher := false
@@ -43,10 +49,17 @@ func (g *gate) wait(ctx context.Context, priority int) error {
 		changed := g.changed
 		g.mu.Unlock()
 		if !higher {
-			return nil
+			return ctx.Err()
+		}
+		if patience == nil {
+			t := time.NewTimer(maxHold)
+			defer t.Stop()
+			patience = t.C
 		}
 		select {
 		case <-changed:
+		case <-patience:
+			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -21,23 +20,33 @@ import (
 const (
 	batchEntries  = 256
 	batchBytes    = 32 << 20 // of objects, unless one alone is larger
-	windowEntries = 8 * batchEntries
+	windowEntries = 32 * batchEntries
 	windowBytes   = 256 << 20
-	logRead       = 1024 // log entries looked at before the stream says where it is
-	maxWanted     = 1 << 22
-	ackSavePeriod = time.Second
+	// maxWanted bounds the chunks that a follower may ask for at once: it stops at maxAsked bytes by itself.
+	maxWanted = 1 << 20
+	// A stream begins with small frames, which double each time: so that one that always breaks early still
+	// moves something.
+	smallest = 4 // halvings
 )
 
-// sending is one destination that follows this router under one rule.
+// sending is one destination that follows this router under one rule. Two goroutines share it: read, and
+// send, which alone writes.
 type sending struct {
-	e    *Engine
-	to   topo.RouterID
-	rule rule
-	fr   *framer
+	e   *Engine
+	to  topo.RouterID
+	key ackKey
+	fr  *framer
+	c   *conduit
+
+	// These belong to send: the rule, what send has looked at, the cursor of the last batch, and how many
+	// frames there were.
+	rule     rule
+	at, told cursor
+	frames   int
 
 	mu      sync.Mutex
 	wants   []object.ChunkID
-	acked   cursor
+	again   []ref
 	window  []sentBatch // sent and not acknowledged, oldest first
 	entries int
 	bytes   int64
@@ -49,12 +58,16 @@ type sentBatch struct {
 	cursor  cursor
 	entries int
 	bytes   int64
+	// again are versions in it that the destination had set aside.
+	again []ref
 }
 
 // serve answers one follower until its stream ends.
 func (e *Engine) serve(ctx context.Context, to topo.RouterID, conn net.Conn) error {
 	defer conn.Close()
-	fr, err := newFramer(&deadlined{conn, silence})
+	c := &conduit{Conn: conn}
+	defer context.AfterFunc(ctx, c.cut)()
+	fr, err := newFramer(c)
 	if err != nil {
 		return err
 	}
@@ -63,57 +76,61 @@ func (e *Engine) serve(ctx context.Context, to topo.RouterID, conn net.Conn) err
 	if err := fr.readJSON(frameHello, &h); err != nil {
 		return fmt.Errorf("hello of %s: %w", to, err)
 	}
-	r, generation, why := e.admit(to, h)
+	r, generation, why := e.admit(to, h.Protocol, h.Rule, h.Hash)
 	if why != "" {
-		_ = fr.writeJSON(frameRefuse, refuseBody{Why: why})
-		return nil
+		return fr.writeJSON(frameRefuse, refuseBody{Why: why})
 	}
-	s := &sending{e: e, to: to, rule: r, fr: fr, wake: make(chan struct{}, 1)}
-	at := s.resume(h.Cursor)
-	s.acked = at
-	if err := fr.writeJSON(frameWelcome, welcomeBody{Cursor: at}); err != nil {
+	s := &sending{e: e, to: to, key: ackKey{r.name, r.hash, to}, rule: r, fr: fr, c: c, wake: make(chan struct{}, 1)}
+	s.at = resume(e.cfg.Store, h.Cursor)
+	s.told = s.at
+	if err := fr.writeJSON(frameWelcome, welcomeBody{Cursor: s.at}); err != nil {
 		return err
 	}
-	e.addSending(s)
+	e.addSending(s, h)
 	defer e.dropSending(s)
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var reading sync.WaitGroup
-	reading.Go(func() { cancel(s.read()) })
-	err = s.send(ctx, at, generation)
-	_ = conn.SetDeadline(time.Unix(1, 0))
+	reading.Go(func() {
+		cancel(s.read())
+		c.cut()
+	})
+	err = s.send(ctx, generation)
+	c.cut()
 	reading.Wait()
-	s.e.saveAck(s, true)
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+	if cause := context.Cause(ctx); errors.Is(err, context.Canceled) || errors.Is(err, net.ErrClosed) {
 		err = cause
 	}
 	return err
 }
 
-// admit says under which rule a follower is served, or why it is not. The generation is closed when the
-// topology changes: the follower is then asked to come again.
-func (e *Engine) admit(to topo.RouterID, h helloBody) (rule, <-chan struct{}, string) {
+// admit says under which rule a follower is served, or why it is not. The channel is closed when the
+// topology changes: then this must be asked again.
+func (e *Engine) admit(to topo.RouterID, version int, name, hash string) (rule, <-chan struct{}, string) {
+	if version != protocol {
+		return rule{}, nil, fmt.Sprintf("protocol %d is not spoken here, %d is", version, protocol)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	t := &e.topology
-	r, ok := t.ruleNamed(h.Rule)
-	switch {
-	case h.Protocol != protocol:
-		return r, nil, fmt.Sprintf("protocol %d is not spoken here, %d is", h.Protocol, protocol)
-	case !ok:
-		return r, nil, fmt.Sprintf("policy %q is not known here yet", h.Rule)
-	case r.hash != h.Hash:
-		return r, nil, fmt.Sprintf("policy %q selects something else here; one of us has not heard of its last change yet", h.Rule)
-	case !slices.Contains(t.followers(e.cfg.Self, e.cfg.Region, r), to):
-		return r, nil, fmt.Sprintf("router %s is no destination of %q from here", to, h.Rule)
+	for _, r := range e.out {
+		if r.name != name {
+			continue
+		}
+		if r.hash != hash {
+			return rule{}, nil, fmt.Sprintf("policy %q selects something else here; one of us has not heard of its last change yet", name)
+		}
+		if slices.Contains(r.to, to) {
+			return r.rule, e.generation, ""
+		}
 	}
-	return r, e.generation, ""
+	return rule{}, nil, fmt.Sprintf("by what %s knows, router %s is no destination of %q from here; one of us has not heard of the last change yet",
+		e.cfg.Self, to, name)
 }
 
-// resume decides where a follower goes on: where it was, unless that was in another store.
-func (s *sending) resume(c cursor) cursor {
-	st := s.e.cfg.Store
+// resume decides where a follower goes on: where it was, unless that was in another store or the log no longer
+// reaches back that far. Then it walks, and what it has already costs it no more than its name.
+func resume(st *store.Store, c cursor) cursor {
 	first, next := st.LogRange()
 	known := c.Store == st.ID().String() && c.Incarnation == st.Incarnation()
 	if known && c.Seq+1 >= first && c.Seq < next {
@@ -122,227 +139,160 @@ func (s *sending) resume(c cursor) cursor {
 	return cursor{Store: st.ID().String(), Incarnation: st.Incarnation(), Seq: next - 1}
 }
 
-// read takes wants and acknowledgements.
+// read takes wants, acknowledgements and what is asked for again.
 func (s *sending) read() error {
 	for {
 		kind, body, err := s.fr.read()
+		if err == nil {
+			switch kind {
+			case frameWant:
+				err = s.want(body)
+			case frameAck:
+				var a ackBody
+				if err = json.Unmarshal(body, &a); err == nil {
+					err = s.ack(a)
+				}
+			case frameAgain:
+				var a againBody
+				if err = json.Unmarshal(body, &a); err == nil {
+					s.mu.Lock()
+					if len(s.again) == 0 { // else the follower asks again, later
+						s.again = a.Versions[:min(len(a.Versions), maxAgain)]
+					}
+					s.mu.Unlock()
+				}
+			default:
+				err = fmt.Errorf("frame of kind %d", kind)
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("read from %s: %w", s.to, err)
 		}
-		switch kind {
-		case frameWant:
-			var w wantBody
-			if err := json.Unmarshal(body, &w); err != nil || len(w.IDs)%32 != 0 {
-				return fmt.Errorf("want of %s: %d bytes, %w", s.to, len(w.IDs), err)
-			}
-			s.mu.Lock()
-			for b := w.IDs; len(b) > 0; b = b[32:] {
-				s.wants = append(s.wants, object.ChunkID(b[:32]))
-			}
-			n := len(s.wants)
-			s.mu.Unlock()
-			if n > maxWanted {
-				return fmt.Errorf("%s wants %d chunks at once, at most %d", s.to, n, maxWanted)
-			}
-		case frameAck:
-			var a ackBody
-			if err := json.Unmarshal(body, &a); err != nil {
-				return fmt.Errorf("ack of %s: %w", s.to, err)
-			}
-			if err := s.ack(a.Cursor); err != nil {
-				return err
-			}
-		default:
-			return fmt.Errorf("frame of kind %d from %s", kind, s.to)
-		}
-		s.poke()
+		poke(s.wake)
 	}
 }
 
-// ack takes an acknowledgement: it must be of a batch that was sent, in order.
-func (s *sending) ack(c cursor) error {
-	s.mu.Lock()
-	if len(s.window) == 0 || s.window[0].cursor != c {
-		s.mu.Unlock()
-		return fmt.Errorf("%s acknowledges what was not sent", s.to)
+func (s *sending) want(body []byte) error {
+	ids, err := unpackIDs(body)
+	if err != nil {
+		return err
 	}
-	s.entries -= s.window[0].entries
-	s.bytes -= s.window[0].bytes
-	s.window = s.window[1:]
-	s.acked = c
-	s.mu.Unlock()
-	s.e.saveAck(s, false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wants = append(s.wants, ids...); len(s.wants) > maxWanted {
+		return fmt.Errorf("%d chunks wanted at once, at most %d", len(s.wants), maxWanted)
+	}
 	return nil
 }
 
-func (s *sending) poke() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
+// ack takes an acknowledgement: it must be of the oldest batch that was sent.
+func (s *sending) ack(a ackBody) error {
+	s.mu.Lock()
+	if len(s.window) == 0 || s.window[0].cursor != a.Cursor {
+		s.mu.Unlock()
+		return errors.New("it acknowledges what was not sent")
 	}
+	b := s.window[0]
+	s.entries -= b.entries
+	s.bytes -= b.bytes
+	s.window = s.window[1:]
+	s.mu.Unlock()
+	s.e.acknowledged(s, a, b.again)
+	return nil
 }
 
 // send runs ahead with batches as far as the window goes, and gives chunks that were asked for.
-func (s *sending) send(ctx context.Context, at cursor, generation <-chan struct{}) error {
+func (s *sending) send(ctx context.Context, generation <-chan struct{}) error {
 	ping := time.NewTicker(pingPeriod)
 	defer ping.Stop()
-	for {
+	flush := false
+	for ctx.Err() == nil {
 		grown := s.e.cfg.Store.LogNotify()
-		moved, err := s.advance(ctx, &at)
+		moved, err := s.advance(ctx, flush)
 		if err != nil {
 			return err
 		}
+		flush = false
 		gave, err := s.give()
 		if err != nil {
 			return err
 		}
 		if moved || gave {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
 			continue
 		}
 		select {
 		case <-grown:
 		case <-s.wake:
 		case <-generation:
-			if still, fresh := s.e.stillServed(s); !still {
-				return errors.New("the topology changed")
-			} else {
-				generation = fresh
+			r, fresh, why := s.e.admit(s.to, protocol, s.rule.name, s.rule.hash)
+			if why != "" {
+				return fmt.Errorf("%s is no longer followed: %s", s.rule.name, why)
 			}
+			s.rule, generation = r, fresh
 		case <-ping.C:
 			if err := s.fr.writeJSON(framePing, struct{}{}); err != nil {
 				return err
 			}
+			flush = true
 		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
+	return ctx.Err()
 }
 
+// small halves a limit while the stream is young.
+func (s *sending) small(limit int) int { return limit >> max(smallest-s.frames, 0) }
+
 // advance sends the next batch if the window has room. It says whether there may be more to do.
-func (s *sending) advance(ctx context.Context, at *cursor) (bool, error) {
+func (s *sending) advance(ctx context.Context, flush bool) (bool, error) {
 	s.mu.Lock()
 	room := len(s.window) == 0 || s.entries < windowEntries && s.bytes < windowBytes && len(s.window) < windowEntries
+	again := s.again
 	s.mu.Unlock()
 	if !room {
 		return false, nil
 	}
-	next := *at
-	var batch []store.Replica
+	if len(again) > 0 {
+		return true, s.sendAgain(again)
+	}
+	next := s.at
+	var replicas []store.Replica
 	var err error
-	if at.Tail {
-		batch, err = s.nextTail(&next)
+	if s.at.Tail {
+		replicas, err = s.nextTail(&next)
 	} else {
-		batch, err = s.nextWalk(ctx, &next)
+		replicas, err = s.nextWalk(ctx, &next)
 	}
 	if err != nil {
 		return false, err
 	}
-	if next == *at {
-		return false, nil
+	moved := next != s.at
+	// A log full of what the rule does not select need not cost the destination a sync for every entry.
+	quiet := s.at.Tail && len(replicas) == 0 && next.Seq-s.told.Seq < quietEntries && !flush
+	s.at = next
+	if quiet || next == s.told {
+		return moved, nil
 	}
-	b := batchBody{Cursor: next}
-	sent := sentBatch{cursor: next, entries: len(batch)}
-	for _, r := range batch {
-		b.Replicas = append(b.Replicas, packReplica(r))
-		sent.bytes += r.Version.Size
+	return true, s.sendBatch(&batch{replicas: replicas, cursor: next}, nil)
+}
+
+func (s *sending) sendBatch(b *batch, again []ref) error {
+	sent := sentBatch{cursor: b.cursor, entries: len(b.replicas), again: again}
+	for i := range b.replicas {
+		sent.bytes += b.replicas[i].Version.Size
 	}
 	s.mu.Lock()
 	s.window = append(s.window, sent)
 	s.entries += sent.entries
 	s.bytes += sent.bytes
 	s.mu.Unlock()
-	*at = next
-	return true, s.fr.writeJSON(frameBatch, b)
-}
-
-// nextTail reads the log from behind the cursor.
-func (s *sending) nextTail(at *cursor) ([]store.Replica, error) {
-	entries, next, err := s.e.cfg.Store.Log(at.Seq+1, logRead)
-	if errors.Is(err, store.ErrTrimmed) {
-		return nil, errors.New("the log does not reach back that far; the follower shall come again and walk")
-	}
+	body, err := encodeBatch(b)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var batch []store.Replica
-	var bytes int64
-	for _, en := range entries {
-		if s.rule.selects(&en.Version, en.Purged, s.e.cfg.Region) {
-			batch = append(batch, store.Replica{Version: en.Version, CatalogIndex: en.CatalogIndex, Purged: en.Purged})
-			bytes += en.Version.Size
-		}
-		at.Seq = en.Seq
-		if len(batch) >= batchEntries || bytes >= batchBytes {
-			return batch, nil
-		}
-	}
-	if next > 0 {
-		at.Seq = max(at.Seq, next-1)
-	}
-	return batch, nil
-}
-
-// nextWalk visits what exists, from behind the cursor; at the end it turns to the tail.
-func (s *sending) nextWalk(ctx context.Context, at *cursor) ([]store.Replica, error) {
-	var batch []store.Replica
-	var bytes int64
-	for _, bucket := range s.buckets() {
-		if bucket.Name < at.Bucket {
-			continue
-		}
-		after := ""
-		if bucket.Name == at.Bucket {
-			after = at.Key
-		}
-		last, full := "", false
-		err := s.e.cfg.Store.Walk(ctx, bucket.Name, after, func(r store.Replica, latest bool) error {
-			if r.Version.Key != last {
-				if len(batch) >= batchEntries || bytes >= batchBytes {
-					full = true
-					return store.StopWalk
-				}
-				last = r.Version.Key
-			}
-			if (latest || bucket.Versioning) && s.rule.selects(&r.Version, false, s.e.cfg.Region) {
-				batch = append(batch, r)
-				bytes += r.Version.Size
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		if last != "" {
-			at.Bucket, at.Key = bucket.Name, last
-		}
-		if full {
-			return batch, nil
-		}
-	}
-	at.Tail, at.Bucket, at.Key = true, "", ""
-	return batch, nil
-}
-
-// buckets lists what the rule may find something in, by name.
-func (s *sending) buckets() []object.Bucket {
-	s.e.mu.Lock()
-	defer s.e.mu.Unlock()
-	all := s.e.topology.Buckets
-	if !s.rule.zone {
-		b, ok := all[s.rule.policy.Bucket]
-		if !ok {
-			return nil
-		}
-		return []object.Bucket{b}
-	}
-	var out []object.Bucket
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		out = append(out, all[name])
-	}
-	return out
+	s.told = b.cursor
+	s.frames++
+	return s.fr.write(frameBatch, body)
 }
 
 // give sends one frame of the chunks that were asked for. It says whether there were any.
@@ -354,27 +304,28 @@ func (s *sending) give() (bool, error) {
 		return false, nil
 	}
 	var body, buf []byte
-	n := 0
-	for n < len(wants) && len(body) < chunkFrame {
-		data, err := s.e.cfg.Store.GetChunk(wants[n], buf)
-		if err != nil {
-			s.e.emit(ChunkUnavailable{To: s.to, Chunk: wants[n], Err: err})
-			body = binary.BigEndian.AppendUint32(body, unavailable)
-		} else {
+	n, limit := 0, s.small(chunkFrame)
+	for n < len(wants) && len(body) < limit {
+		data, err := s.e.cfg.Store.GetChunk(wants[n], buf[:0])
+		switch {
+		case err == nil:
 			body = binary.BigEndian.AppendUint32(body, uint32(len(data)))
 			body = append(body, data...)
-			buf = data[:0]
+			buf = data
+		case errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt):
+			s.e.emit(ChunkUnavailable{To: s.to, Chunk: wants[n], Err: err})
+			body = binary.BigEndian.AppendUint32(body, unavailable)
+		default:
+			// The store's trouble, and not this chunk's: nobody shall give up an object for that.
+			return false, fmt.Errorf("read chunk %s for %s: %w", wants[n], s.to, err)
 		}
 		n++
 	}
 	s.mu.Lock()
-	s.wants = s.wants[n:]
-	if len(s.wants) == 0 {
+	if s.wants = s.wants[n:]; len(s.wants) == 0 {
 		s.wants = nil
 	}
 	s.mu.Unlock()
-	if err := s.fr.write(frameChunks, body); err != nil {
-		return false, err
-	}
-	return true, s.fr.w.Flush()
+	s.frames++
+	return true, s.fr.write(frameChunks, body)
 }

@@ -2,6 +2,8 @@ package replication
 
 import (
 	"cmp"
+	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -10,69 +12,84 @@ import (
 	"github.com/galleon-net/galleon/replication/store"
 )
 
+// Phases of a flow.
+const (
+	PhaseWaiting  = "waiting"  // no stream
+	PhaseBackfill = "backfill" // what exists is being walked
+	PhaseLive     = "live"     // the log is being followed
+)
+
+func phaseOf(c cursor) string {
+	if c.Tail {
+		return PhaseLive
+	}
+	return PhaseBackfill
+}
+
 // Status is every flow that this router takes part in.
 type Status struct {
 	Flows []FlowStatus
 }
 
-// FlowStatus is one rule from one router to another. Phase is backfill, live or waiting. What is pending
-// is known at the source; what is done counts since the process began.
+// FlowStatus is one rule from one router to another.
 type FlowStatus struct {
 	Policy   string
 	Bucket   string
 	From, To topo.RouterID
-	Inbound  bool
-	Phase    string
+	// Inbound flows are this router's own: it knows what it has done. Of the others it is the source: it knows
+	// what is pending.
+	Inbound bool
+	Phase   string
 	// PendingObjects and PendingBytes are what the destination has not acknowledged; More says that
-	// there is more than was counted.
+	// there is more than was counted. During a backfill what was written since it began may count twice.
 	PendingObjects int64
 	PendingBytes   int64
 	OldestPending  time.Time
 	More           bool
-	DoneObjects    int64
-	DoneBytes      int64
-	WireBytes      int64
-	LastError      string
+	// DoneObjects, DoneBytes and WireBytes count since the process began.
+	DoneObjects int64
+	DoneBytes   int64
+	WireBytes   int64
+	// Aside counts the versions that the destination could not take, up to maxAside at the source.
+	Aside     int64
+	LastError string
 }
 
-// countLimit bounds the log entries that one status looks at.
+// countLimit bounds the log entries, and the versions, that one status looks at.
 const countLimit = 50_000
 
 // Status gives the state of every flow.
 func (e *Engine) Status() Status {
 	var out Status
+	type outbound struct {
+		r  rule
+		st FlowStatus
+		c  cursor
+	}
+	var flows []outbound
 	e.mu.Lock()
 	for _, f := range e.followers {
 		f.mu.Lock()
 		out.Flows = append(out.Flows, f.status)
 		f.mu.Unlock()
 	}
-	type outbound struct {
-		r  rule
-		to topo.RouterID
-		c  cursor
-	}
-	var flows []outbound
-	for _, r := range e.topology.rules() {
-		for _, to := range e.topology.followers(e.cfg.Self, e.cfg.Region, r) {
-			flows = append(flows, outbound{r, to, e.acked(r, to)})
+	buckets := e.topology.Buckets
+	for _, r := range e.out {
+		for _, to := range r.to {
+			k := ackKey{r.name, r.hash, to}
+			f := e.known(k)
+			st := FlowStatus{Policy: r.name, Bucket: r.policy.Bucket, From: e.cfg.Self, To: to, Phase: PhaseWaiting, Aside: int64(len(f.aside))}
+			if e.sendings[k] != nil {
+				st.Phase = phaseOf(f.cursor)
+			}
+			flows = append(flows, outbound{r.rule, st, f.cursor})
 		}
-	}
-	connected := map[ackKey]*sending{}
-	for s := range e.sendings {
-		connected[ackKey{s.rule.name(), s.rule.hash, s.to}] = s
 	}
 	e.mu.Unlock()
-	for _, f := range flows {
-		st := FlowStatus{Policy: f.r.name(), Bucket: f.r.policy.Bucket, From: e.cfg.Self, To: f.to, Phase: "waiting"}
-		if connected[ackKey{f.r.name(), f.r.hash, f.to}] != nil {
-			st.Phase = "backfill"
-			if f.c.Tail {
-				st.Phase = "live"
-			}
-		}
-		e.count(&st, f.r, f.c)
-		out.Flows = append(out.Flows, st)
+	for i := range flows {
+		f := &flows[i]
+		e.count(&f.st, &f.r, f.c, buckets)
+		out.Flows = append(out.Flows, f.st)
 	}
 	slices.SortFunc(out.Flows, func(a, b FlowStatus) int {
 		return cmp.Or(cmp.Compare(a.Policy, b.Policy), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
@@ -80,42 +97,68 @@ func (e *Engine) Status() Status {
 	return out
 }
 
-// count adds up what the log has behind an acknowledgement. During a walk it cannot know what the walk
-// still has before it, and says so.
-func (e *Engine) count(st *FlowStatus, r rule, c cursor) {
-	st.More = !c.Tail
-	seq := c.Seq + 1
-	for looked := 0; looked < countLimit; {
-		entries, next, err := e.cfg.Store.Log(seq, logRead)
-		if err != nil || len(entries) == 0 {
-			return
+// count adds up what lies behind a cursor: of a walk, and of the log.
+func (e *Engine) count(st *FlowStatus, r *rule, c cursor, buckets map[string]object.Bucket) {
+	pending := func(v *object.Version) {
+		st.PendingObjects++
+		st.PendingBytes += v.Size
+		if t := v.ID.Time.Wall(); st.OldestPending.IsZero() || t.Before(st.OldestPending) {
+			st.OldestPending = t
 		}
-		for _, en := range entries {
-			if !r.selects(&en.Version, en.Purged, e.cfg.Region) {
-				continue
-			}
-			st.PendingObjects++
-			st.PendingBytes += en.Version.Size
-			if st.OldestPending.IsZero() {
-				st.OldestPending = en.Version.ID.Time.Wall()
-			}
-		}
-		looked += len(entries)
-		seq = next
 	}
-	st.More = true
+	selects := func(v *object.Version, purged bool) bool { return r.selects(v, purged, e.cfg.Self, e.cfg.Region) }
+	if !c.Tail {
+		w := walk{rule: r, selects: selects, store: e.cfg.Store, buckets: buckets, at: c}
+		err := w.step(context.Background(), countLimit, func([]store.Replica, int64) bool { return false })
+		for i := range w.out {
+			pending(&w.out[i].Version)
+		}
+		st.More = err != nil || !w.at.Tail
+		if !e.ours(c) {
+			return // it has not begun: the walk is all there is
+		}
+	}
+	more := e.scanLog(c.Seq+1, func(en *store.LogEntry) bool {
+		if selects(&en.Version, en.Purged) {
+			pending(&en.Version)
+		}
+		return true
+	})
+	st.More = st.More || more
+}
+
+// scanLog visits log entries until fn says false, at most countLimit; it says whether there are more.
+func (e *Engine) scanLog(from store.Seq, fn func(*store.LogEntry) bool) (more bool) {
+	for looked := 0; looked < countLimit; looked += logRead {
+		entries, next, err := e.cfg.Store.Log(from, logRead)
+		if err != nil {
+			return true // trimmed: the follower will walk
+		}
+		for i := range entries {
+			if !fn(&entries[i]) {
+				return true
+			}
+		}
+		if next == from {
+			return false
+		}
+		from = next
+	}
+	return true
 }
 
 // What S3 calls the states of a version.
 const (
 	StatusPending   = "PENDING"
 	StatusCompleted = "COMPLETED"
+	StatusFailed    = "FAILED"
 	StatusReplica   = "REPLICA"
 )
 
 // ObjectStatus is where a version is.
 type ObjectStatus struct {
-	// Status is PENDING, COMPLETED, REPLICA, or empty when no policy sends it anywhere.
+	// Status is PENDING, COMPLETED, FAILED, REPLICA, or empty when no policy sends it anywhere. FAILED,
+	// which goes away by itself when its cause does, goes before PENDING.
 	Status       string
 	Destinations []DestinationStatus
 }
@@ -134,38 +177,45 @@ func (e *Engine) ObjectStatus(v object.Version) ObjectStatus {
 	if v.Region != e.cfg.Region {
 		return ObjectStatus{Status: StatusReplica}
 	}
-	var out ObjectStatus
-	e.mu.Lock()
 	type target struct {
 		DestinationStatus
-		c cursor
+		c      cursor
+		failed bool
 	}
 	var targets []target
-	for _, p := range e.topology.Policies {
-		r := policyRule(p)
-		if !r.selects(&v, false, e.cfg.Region) {
+	m := refOf(&v).mark()
+	e.mu.Lock()
+	for i := range e.out {
+		r := &e.out[i]
+		if r.name == zoneRule || r.name == returnedRule || !r.selects(&v, false, e.cfg.Self, e.cfg.Region) {
 			continue
 		}
-		for _, to := range e.topology.followers(e.cfg.Self, e.cfg.Region, r) {
-			targets = append(targets, target{DestinationStatus{Policy: p.Name, Router: to, Region: e.topology.regionOf(to), Status: StatusCompleted}, e.acked(r, to)})
+		for _, to := range r.to {
+			f := e.known(ackKey{r.name, r.hash, to})
+			_, failed := f.aside[m]
+			targets = append(targets, target{
+				DestinationStatus{Policy: r.name, Router: to, Region: e.topology.regionOf(to), Status: StatusCompleted}, f.cursor, failed,
+			})
 		}
 	}
 	e.mu.Unlock()
-	if len(targets) == 0 {
-		return out
+	var out ObjectStatus
+	if len(targets) > 0 {
+		out.Status = StatusCompleted
 	}
-	out.Status = StatusCompleted
 	for _, t := range targets {
 		switch {
-		case !t.c.Tail && (t.c.Bucket < v.Bucket || t.c.Bucket == v.Bucket && t.c.Key < v.Key):
+		case t.failed:
+			t.Status, t.Detail = StatusFailed, "the destination could not take it, and tries again: galleon there lists why"
+			out.Status = StatusFailed
+		case !e.ours(t.c):
+			t.Status, t.Detail = StatusPending, "the destination has not begun"
+		case !t.c.Tail && !walked(t.c, &v):
 			t.Status, t.Detail = StatusPending, "the backfill has not come to it yet"
-			if t.c.Store == "" {
-				t.Detail = "the destination has not begun"
-			}
-		case e.inLog(v.ID, v.Bucket, v.Key, t.c.Seq+1):
+		case e.behind(t.c.Seq+1, &v):
 			t.Status, t.Detail = StatusPending, "sent, or waiting to be sent, and not acknowledged"
 		}
-		if t.Status == StatusPending {
+		if t.Status == StatusPending && out.Status == StatusCompleted {
 			out.Status = StatusPending
 		}
 		out.Destinations = append(out.Destinations, t.DestinationStatus)
@@ -173,20 +223,26 @@ func (e *Engine) ObjectStatus(v object.Version) ObjectStatus {
 	return out
 }
 
-// inLog says whether a version is among the log's entries from a sequence on, as far as countLimit reaches.
-func (e *Engine) inLog(id object.VersionID, bucket, key string, seq store.Seq) bool {
-	for looked := 0; looked < countLimit; {
-		entries, next, err := e.cfg.Store.Log(seq, logRead)
-		if err != nil || len(entries) == 0 {
+// walked says whether a walk has passed a version.
+func walked(c cursor, v *object.Version) bool {
+	if d := cmp.Or(cmp.Compare(v.Bucket, c.Bucket), cmp.Compare(v.Key, c.Key)); d != 0 {
+		return d < 0
+	}
+	return !v.ID.Less(c.Within)
+}
+
+// behind says whether a version's log entry is among those from a sequence on. What this router took itself is
+// in its log in the order of its clock, so that the first such entry decides; this is asked for every HEAD.
+func (e *Engine) behind(from store.Seq, v *object.Version) bool {
+	first := object.VersionID{Time: math.MaxUint64}
+	found := false
+	e.scanLog(from, func(en *store.LogEntry) bool {
+		found = !en.Purged && en.Version.ID == v.ID && en.Version.Bucket == v.Bucket && en.Version.Key == v.Key
+		if v.ID.Origin == e.cfg.Self && en.Version.ID.Origin == e.cfg.Self && !en.Purged {
+			first = en.Version.ID
 			return false
 		}
-		for _, en := range entries {
-			if en.Version.ID == id && en.Version.Bucket == bucket && en.Version.Key == key {
-				return true
-			}
-		}
-		looked += len(entries)
-		seq = next
-	}
-	return false
+		return !found
+	})
+	return found || !v.ID.Less(first)
 }
