@@ -23,7 +23,9 @@ type versionXML struct {
 }
 
 type versionsXML struct {
-	XMLName             xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListVersionsResult"`
+	XMLName xml.Name `xml:"ListVersionsResult"`
+	// Xmlns is an attribute, so that entries, which name themselves, are in the same name space.
+	Xmlns               string `xml:"xmlns,attr"`
 	Name                string
 	Prefix              string
 	KeyMarker           string
@@ -66,7 +68,7 @@ func (c *call) listVersions() error {
 		return err
 	}
 	doc := versionsXML{
-		Name: c.bucket, Prefix: l.name(l.prefix), KeyMarker: l.name(keyMarker), VersionIDMarker: versionMarker,
+		Xmlns: xmlns, Name: c.bucket, Prefix: l.name(l.prefix), KeyMarker: l.name(keyMarker), VersionIDMarker: versionMarker,
 		MaxKeys: l.limit, Delimiter: l.name(l.delimiter), EncodingType: l.encodingType(), IsTruncated: page.More,
 	}
 	previous := ""
