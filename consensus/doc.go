@@ -32,6 +32,7 @@
 //	raft/snapshots/     two images with what Raft needs to know of them (snapshots.go)
 //	raft/audit/         the audit trail (audit.go)
 //
-// The files, in the order in which one may read them: node, hub, voter, fsm, roles, leader (with
-// membership, placement, timeouts), propose, read, request, serve, follow, status, backup.
+// The files, in the order in which one may read them: node, hub, bootstrap, voter, fsm, roles, leader and
+// ruler (with membership, placement, timeouts), propose, transfer, read, probe, request, serve, follow,
+// status, backup.
 package consensus

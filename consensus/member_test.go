@@ -346,3 +346,73 @@ func TestUnknownOutcome(t *testing.T) {
 		}
 	})
 }
+
+// One router cannot take all the request streams there are.
+func TestRequestStreamsAreBounded(t *testing.T) {
+	inWorld(t, 3, 3, nil, func(w *world) {
+		w.waitLeader()
+		var mine []net.Conn
+		for range maxServedEach + 5 {
+			c, err := w.node(2).cfg.DialRequest(context.Background(), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mine = append(mine, c)
+		}
+		w.eventually(time.Second, "they are being served", func() bool {
+			n := w.node(1)
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			return n.served[2] == maxServedEach
+		})
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := w.node(3).ask(ctx, 1, msgInfo, infoRequest{}, &Info{}); err != nil {
+			t.Errorf("another router is kept out: %v", err)
+		}
+		for _, c := range mine {
+			c.Close()
+		}
+		w.agree()
+	})
+}
+
+// States that are not the same are noticed: the leader says so of a voter, and a watcher takes the
+// voters' state again.
+func TestDivergenceIsNoticed(t *testing.T) {
+	inWorld(t, 4, 3, nil, func(w *world) {
+		l := w.waitLeader()
+		w.propose(4, createBucket("bucket"))
+		w.agree()
+		spoil := func(id topo.RouterID) {
+			h := w.node(id).hub
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			other := *h.cur
+			other.Cluster.FabricMTU++
+			for i, s := range h.past {
+				if s == h.cur {
+					h.past[i] = &other
+				}
+			}
+			h.cur = &other
+		}
+		voter := l%3 + 1
+		spoil(4)
+		spoil(voter)
+		told := func(by, of topo.RouterID) func() bool {
+			return func() bool {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				want := by.String() + " consensus.diverged [router=" + of.String()
+				return slices.ContainsFunc(w.log, func(s string) bool { return strings.Contains(s, want) })
+			}
+		}
+		w.eventually(3*time.Minute, "the leader says that the voter differs", told(l, voter))
+		w.eventually(3*time.Minute, "the watcher finds out", told(4, 4))
+		w.propose(l, createBucket("another"))
+		w.eventually(5*time.Minute, "the watcher has the voters' state", func() bool {
+			return w.node(4).Status().Hash == w.node(l).Status().Hash
+		})
+	})
+}

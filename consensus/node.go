@@ -44,6 +44,7 @@ type Node struct {
 	cancel   context.CancelFunc
 	done     chan struct{} // closed when Run has returned
 	conns    map[net.Conn]struct{}
+	served   map[topo.RouterID]int
 	watchers map[*watcher]struct{}
 	// heard is what the voter that we follow says of the leader.
 	heard heartbeat
@@ -61,7 +62,7 @@ func Open(cfg Config) (*Node, error) {
 	if err := mkdir(cfg.FS, cfg.Dir); err != nil {
 		return nil, fmt.Errorf("open consensus: %w", err)
 	}
-	n := &Node{cfg: cfg, conns: map[net.Conn]struct{}{}, watchers: map[*watcher]struct{}{}, peers: map[topo.RouterID]peer{}}
+	n := &Node{cfg: cfg, conns: map[net.Conn]struct{}{}, served: map[topo.RouterID]int{}, watchers: map[*watcher]struct{}{}, peers: map[topo.RouterID]peer{}}
 	s, err := n.loadLastGood()
 	if err != nil {
 		return nil, fmt.Errorf("open consensus: %w", err)

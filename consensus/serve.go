@@ -20,8 +20,10 @@ const (
 	heartbeatMissing = 8 * time.Second
 	// hashEvery is how many heartbeats pass between two that carry the state's hash.
 	hashEvery = 30
-	// maxServed bounds the request streams that are served at a time, watchers among them.
-	maxServed = 1024
+	// maxServed bounds the request streams that are served at a time, watchers among them, and
+	// maxServedEach those of one router, so that none can keep the others out.
+	maxServed     = 1024
+	maxServedEach = 64
 	// deltasAtOnce bounds one msgDeltas.
 	deltasAtOnce = 64
 )
@@ -36,17 +38,21 @@ type watcher struct {
 func (n *Node) ServeRequest(from topo.RouterID, c net.Conn) {
 	defer c.Close()
 	n.mu.Lock()
-	if n.ctx == nil || n.ctx.Err() != nil || len(n.conns) >= maxServed {
+	if n.ctx == nil || n.ctx.Err() != nil || len(n.conns) >= maxServed || n.served[from] >= maxServedEach {
 		n.mu.Unlock()
 		return
 	}
 	ctx := n.ctx
 	n.conns[c] = struct{}{}
+	n.served[from]++
 	n.work.Add(1)
 	n.mu.Unlock()
 	defer func() {
 		n.mu.Lock()
 		delete(n.conns, c)
+		if n.served[from]--; n.served[from] == 0 {
+			delete(n.served, from)
+		}
 		n.mu.Unlock()
 		n.work.Done()
 	}()
