@@ -384,12 +384,12 @@ func TestDivergenceIsNoticed(t *testing.T) {
 		l := w.waitLeader()
 		w.propose(4, createBucket("bucket"))
 		w.agree()
-		spoil := func(id topo.RouterID) {
+		spoil := func(id topo.RouterID, by int) {
 			h := w.node(id).hub
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			other := *h.cur
-			other.Cluster.FabricMTU++
+			other.Cluster.FabricMTU += by
 			for i, s := range h.past {
 				if s == h.cur {
 					h.past[i] = &other
@@ -398,8 +398,8 @@ func TestDivergenceIsNoticed(t *testing.T) {
 			h.cur = &other
 		}
 		voter := l%3 + 1
-		spoil(4)
-		spoil(voter)
+		spoil(4, 1)
+		spoil(voter, 2)
 		told := func(by, of topo.RouterID) func() bool {
 			return func() bool {
 				w.mu.Lock()
