@@ -196,6 +196,9 @@ func (c *Control) keepStore(ctx context.Context, m *member) error {
 		if _, err := m.store.GC(ctx); err != nil && ctx.Err() == nil {
 			c.log.Error("collect garbage", "err", err)
 		}
+		if err := m.engine.TrimLog(ctx); err != nil && ctx.Err() == nil {
+			c.log.Error("trim the change log", "err", err)
+		}
 	}
 }
 
