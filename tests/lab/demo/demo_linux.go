@@ -26,7 +26,9 @@ type demo struct {
 	store   *store    // from the step that makes the access key on
 	report  report
 	welcome []item // put before Mexico opened
-	input   input  // what the demo moves
+	moving  input  // what the demo moves
+	later   []item // put in Hangzhou by further steps
+	ledger  []item // put in Singapore
 	remarks []row  // for the table at the end
 }
 

@@ -37,7 +37,9 @@ type failure struct {
 	err            error
 }
 
-func (f *failure) Error() string { return fmt.Sprintf("%s: expected %s: %v", f.step, f.expected, f.err) }
+func (f *failure) Error() string {
+	return fmt.Sprintf("%s: expected %s: %v", f.step, f.expected, f.err)
+}
 func (f *failure) Unwrap() error { return f.err }
 
 // unmet is an error that knows better than its step what was expected.

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// printReport is the table at the end of a run that went well.
+func (d *demo) printReport() {
+	r := d.report
+	identical := "all identical by SHA-256"
+	rows := []row{
+		{"regions, routers", fmt.Sprintf("%d, %d", r.Regions, r.Routers), "each joined with one token"},
+		{"ping Hangzhou ─▶ Querétaro", fmt.Sprintf("%.1f ms", r.PingMS), fmt.Sprintf("underlay %.1f ms", r.UnderlayMS)},
+		{"objects", thousands(r.Objects), identical},
+		{"bytes", size(r.Bytes), identical},
+		{"to the last byte in Querétaro", fmt.Sprintf("%.1f s", r.SecondsToLastByte), "from the first byte in Hangzhou"},
+	}
+	rows = append(rows, d.remarks...)
+	rows = append(rows,
+		row{"a path was cut", fmt.Sprintf("%.1f ms", r.ReroutedMS), fmt.Sprintf("longest gap in %d packets a second", probeRate)},
+		row{"a control process was killed", fmt.Sprint(r.ControlKillLostPackets), "packets lost"},
+		row{"a router was killed", fmt.Sprint(r.AcknowledgedLost), "acknowledged objects lost"},
+	)
+	var b strings.Builder
+	printTable(&b, indent, rows)
+	d.screen.write("\n" + strings.TrimRight(b.String(), "\n"))
+}
+
+// printKeep tells what can be tried while the lab is left running.
+func (d *demo) printKeep() {
+	bin := relative(d.bin)
+	lines := []string{"", "It all keeps running until Ctrl-C here. From another terminal, in this directory:", ""}
+	for _, r := range d.routers {
+		lines = append(lines, fmt.Sprintf("  export GALLEON_SOCKET=%s", r.socket()))
+	}
+	lines = append(lines, "",
+		fmt.Sprintf("  %s/galleon router list", bin),
+		fmt.Sprintf("  %s/galleon path show cn-hangzhou mx-queretaro", bin),
+		fmt.Sprintf("  %s/galleon route list", bin),
+		fmt.Sprintf("  %s/galleon cluster status", bin),
+		fmt.Sprintf("  %s/galleon replication status", bin),
+		"",
+		fmt.Sprintf("  %s/demo exec cn-hangzhou-host -- bash        # a shell on the server in Hangzhou; its S3 endpoint is http://%s", bin, hangzhou.s3()),
+		fmt.Sprintf("  %s/demo exec cn-hangzhou -- cat /proc/net/dev  # inside the router", bin),
+	)
+	if d.store != nil {
+		lines = append(lines, "", fmt.Sprintf("  export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s", d.store.key.ID, d.store.key.Secret))
+	}
+	lines = append(lines, "", "  logs: "+d.work.logs(), "")
+	d.screen.write(strings.Join(lines, "\n"))
+}
+
+// relative is a path as one would type it from here.
+func relative(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	rel, err := filepath.Rel(here, path)
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return path
+	}
+	return rel
+}
