@@ -72,6 +72,7 @@ func (cb *chunkBatch) flush() error {
 	n := len(cb.ids)
 	err := cb.s.read(func(*view) error { return cb.s.apply(cb.b, pebble.NoSync) })
 	if err == nil {
+		cb.s.damaged.replaced(cb.ids)
 		cb.s.written.add(int64(n), int64(cb.size))
 	}
 	err = errors.Join(err, cb.b.Close())
@@ -104,7 +105,7 @@ func (s *Store) missing(ids []object.ChunkID) (out []object.ChunkID, err error) 
 		return nil, err
 	}
 	for i := range ids {
-		if !it.SeekPrefixGE(chunkKey(ids[i])) {
+		if !it.SeekPrefixGE(chunkKey(ids[i])) || s.damaged.has(ids[i]) {
 			out = append(out, ids[i])
 		}
 	}
@@ -139,8 +140,13 @@ func (s *Store) getChunk(r pebble.Reader, id object.ChunkID, buf []byte) ([]byte
 	return append(buf, val[1:]...), nil
 }
 
-// checkChunk says whether a stored value is the chunk that id names.
-func (s *Store) checkChunk(id object.ChunkID, val []byte) error {
+// checkChunk says whether a stored value is the chunk that id names, and remembers where it is not.
+func (s *Store) checkChunk(id object.ChunkID, val []byte) (err error) {
+	defer func() {
+		if err != nil {
+			s.damaged.add(id)
+		}
+	}()
 	if len(val) < 2 || val[0] != recordFormat {
 		return fmt.Errorf("chunk %s: %w: its record is of no known format", id, ErrCorrupt)
 	}

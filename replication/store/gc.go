@@ -73,11 +73,8 @@ func (ls *leases) begin(mark *markSet) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	ls.mark = mark
+	ls.dropExpired()
 	for l := range ls.live {
-		if !l.expires.IsZero() && time.Now().After(l.expires) {
-			delete(ls.live, l)
-			continue
-		}
 		l.mu.Lock()
 		for i := range l.ids {
 			mark.add(&l.ids[i])

@@ -45,8 +45,25 @@ func (s *Store) NewLease(ttl time.Duration) *Lease {
 	if ls.live == nil {
 		ls.live = map[*Lease]struct{}{}
 	}
+	if ttl > 0 && len(ls.live) >= manyLeases {
+		ls.dropExpired()
+	}
 	ls.live[l] = struct{}{}
 	return l
+}
+
+// manyLeases is from where on those that ended by themselves are forgotten as new ones are made; else the
+// next collection does it.
+const manyLeases = 1024
+
+// dropExpired forgets leases that ended by themselves. The caller holds the lock.
+func (ls *leases) dropExpired() {
+	now := time.Now()
+	for l := range ls.live {
+		if !l.expires.IsZero() && now.After(l.expires) {
+			delete(ls.live, l)
+		}
+	}
 }
 
 // Release ends the lease. Versions that were put in the meantime keep their chunks by themselves.
@@ -80,8 +97,8 @@ func (l *Lease) Missing(ids []object.ChunkID) ([]object.ChunkID, error) {
 	return l.s.missing(ids)
 }
 
-// Put leases and stores a chunk, having checked that data is what id names. The chunk is safe on disk
-// with the next Put of a version or ApplyReplica.
+// Put leases and stores a chunk, having checked that data is what id names. A chunk that was found corrupt is
+// replaced. It is safe on disk with the next Put of a version or ApplyReplica.
 func (l *Lease) Put(id object.ChunkID, data []byte) error {
 	if len(data) == 0 || len(data) > chunk.Max {
 		return fmt.Errorf("store chunk %s: %w: it has %d bytes, want 1 to %d", id, ErrTooLarge, len(data), chunk.Max)

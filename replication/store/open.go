@@ -36,6 +36,7 @@ type Store struct {
 	uploads keyedLocks
 
 	written written // chunks since the last group
+	damaged damaged
 
 	failOnce sync.Once
 	failed   chan struct{} // closed when the disk refused a write

@@ -18,6 +18,8 @@ const (
 	memTableSize = 32 << 20
 	// separateFrom is the least value in bytes that goes to a blob file.
 	separateFrom = 4 << 10
+	// blobDepth is how many blob files that overlap a table may refer to.
+	blobDepth = 100
 	// bloomBits per key keep a look-up of a chunk that is not there from touching most tables.
 	bloomBits = 10
 )
@@ -37,11 +39,15 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		CompactionConcurrencyRange: func() (int, int) { return 1, max(1, runtime.GOMAXPROCS(0)/2) },
 		Logger:                     (*pebbleLogger)(s),
 	}
+	// Chunks fall anywhere in the key space, so that every table soon refers to every blob file. At a depth
+	// of 10 compactions would copy values to undo that, for a locality that chunks never have. A GiB of new
+	// chunks made Pebble write 2.0 GiB (log and blobs) as set here, 3.1 at a depth of 10, and 5.2 with values
+	// in the tables.
 	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
 		return pebble.ValueSeparationPolicy{
 			Enabled:               true,
 			MinimumSize:           separateFrom,
-			MaxBlobReferenceDepth: 10,
+			MaxBlobReferenceDepth: blobDepth,
 			RewriteMinimumAge:     5 * time.Minute,
 			TargetGarbageRatio:    0.2,
 		}

@@ -25,43 +25,79 @@ func (s *Store) purgeExpired(ctx context.Context, res *GCResult) error {
 	return s.purgeUploads(ctx, v, res)
 }
 
+// purgeBatch is how many keys share a sync.
+const purgeBatch = 256
+
+// inBatches gathers changes and commits purgeBatch of them at a time; flush ends it.
+type inBatches struct {
+	s     *Store
+	ctx   context.Context
+	todo  []func(tx *tx) (removed int, err error)
+	total int // removed in all
+}
+
+func (p *inBatches) add(change func(tx *tx) (int, error)) error {
+	if p.todo = append(p.todo, change); len(p.todo) < purgeBatch {
+		return nil
+	}
+	return p.flush()
+}
+
+func (p *inBatches) flush() error {
+	todo := p.todo
+	p.todo = nil
+	n := 0
+	err := p.s.commit(p.ctx, len(todo)*recordWeight, func(tx *tx) error {
+		n = 0
+		for _, change := range todo {
+			k, err := change(tx)
+			if err != nil {
+				return err
+			}
+			n += k
+		}
+		return nil
+	})
+	if err == nil {
+		p.total += n
+	}
+	return err
+}
+
 // purgeVersions visits every key that may have something to remove.
 func (s *Store) purgeVersions(ctx context.Context, v *view, res *GCResult) error {
-	var bucket string
+	var bucket, last, chosen string
 	keep := true
-	var last string
-	return scan(ctx, v.snap, spaceVersion, func(it *pebble.Iterator) error {
+	batch := inBatches{s: s, ctx: ctx}
+	err := scan(ctx, v.snap, spaceVersion, func(it *pebble.Iterator) error {
 		b, key, _, err := parseVersionKey(it.Key(), 0)
 		if err != nil {
 			return err
 		}
 		if b != bucket {
-			bucket, keep, last = b, s.opts.Versioned(b), ""
+			bucket, keep, last, chosen = b, s.opts.Versioned(b), "", ""
 		}
-		if keep {
+		if keep || key == chosen {
 			return nil
 		}
 		rec, err := recordAt(it)
 		if err != nil {
 			return err
 		}
-		// The first of a key is its latest, which only goes when it is a tombstone; the key is dealt with
-		// at the first of its versions that may go.
+		// The first of a key is its latest, which only goes when it is a tombstone.
 		latest := key != last
 		last = key
 		if latest && !rec.v.DeleteMarker || !s.expired(&rec, time.Now(), v.first) {
 			return nil
 		}
-		n := 0
-		err = s.commit(ctx, recordWeight, func(tx *tx) (err error) {
-			n, err = tx.purgeKey(bucket, key)
-			return err
-		})
-		if err == nil {
-			res.PurgedVersions += n
-		}
-		return err
+		chosen = key
+		return batch.add(func(tx *tx) (int, error) { return tx.purgeKey(b, key) })
 	})
+	if err == nil {
+		err = batch.flush()
+	}
+	res.PurgedVersions += batch.total
+	return err
 }
 
 // expired says whether a version that is hidden or a tombstone may go: it has been here for the retention, and
@@ -102,7 +138,8 @@ func (tx *tx) purgeKey(bucket, key string) (n int, err error) {
 
 // purgeConflicts forgets conflicts that were listed for the retention.
 func (s *Store) purgeConflicts(ctx context.Context, v *view) error {
-	return scan(ctx, v.snap, spaceConflict, func(it *pebble.Iterator) error {
+	batch := inBatches{s: s, ctx: ctx}
+	err := scan(ctx, v.snap, spaceConflict, func(it *pebble.Iterator) error {
 		val, err := it.ValueAndErr()
 		if err != nil {
 			return err
@@ -112,8 +149,12 @@ func (s *Store) purgeConflicts(ctx context.Context, v *view) error {
 			return err
 		}
 		key := append([]byte(nil), it.Key()...)
-		return s.commit(ctx, recordWeight, func(tx *tx) error { return tx.b.Delete(key, nil) })
+		return batch.add(func(tx *tx) (int, error) { return 1, tx.b.Delete(key, nil) })
 	})
+	if err == nil {
+		err = batch.flush()
+	}
+	return err
 }
 
 // purgeUploads aborts uploads that nobody finished.

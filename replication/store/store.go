@@ -40,7 +40,8 @@ type Options struct {
 	// NewIncarnation is set for the first start after a restore from a backup: it counts the store's
 	// incarnation up, so that cursors of the time before are recognised as such.
 	NewIncarnation bool
-	// Emit receives events; nil drops them.
+	// Emit receives events; nil drops them. It is called from the store's own goroutines and must neither
+	// wait nor call the store.
 	Emit func(Event)
 	// Fatal is called once when the disk refuses a write: nothing can be promised any more and the
 	// process should end and start again. Default: panic. If it returns, the store stays failed.
