@@ -18,7 +18,7 @@ type Config struct {
 	// Domains are the host names under which the first label is a bucket (bucket.s3.example.com).
 	Domains []string
 	// Authorize says whether a verified access key may do this; nil lets every key do everything. Any
-	// error refuses; its text goes to the operator, not to the client.
+	// error refuses; its text goes to the operator, not to the client. Called from many goroutines.
 	Authorize func(ctx context.Context, a Access) error
 	// Owner gives the way to the router that owns a bucket, or nil when that is this one. Nil: always
 	// this one. An error is answered with ServiceUnavailable.

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -129,9 +130,12 @@ func TestPresignedHeadersInTheQuery(t *testing.T) {
 }
 
 func TestRightsAndStatus(t *testing.T) {
+	var mu sync.Mutex
 	var asked []string
 	d := open(t, func(c *s3.Config) {
 		c.Authorize = func(_ context.Context, a s3.Access) error {
+			mu.Lock()
+			defer mu.Unlock()
 			asked = append(asked, a.AccessKey+" "+a.Action+" "+a.Bucket+"/"+a.Key)
 			if strings.HasPrefix(a.Key, "secret/") {
 				return errors.New("policy says no")
