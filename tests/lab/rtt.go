@@ -43,7 +43,7 @@ var loadRTT = sync.OnceValue(func() map[[2]string]RTT {
 		if err != nil {
 			panic(fmt.Sprintf("lab: embedded table of round-trip times: %v", err))
 		}
-		table[[2]string{r[0], r[1]}] = RTT{time.Duration(ms * float64(time.Millisecond)), r[3]}
+		table[[2]string{r[0], r[1]}] = RTT{time.Duration(ms * float64(time.Millisecond)).Round(time.Microsecond), r[3]}
 	}
 	return table
 })
@@ -60,7 +60,9 @@ func PlaceOf(where string) (place string, ok bool) {
 	return place, seoul || place == "seoul"
 }
 
-// LookupRTT gives the round-trip time between two regions or zones. ok is false when the table lacks one.
+// LookupRTT gives the round-trip time that was measured from one region or zone to another. The way back has a row of its
+// own, which may differ by a few per cent: a lab's links have half of their own row, so a round trip takes the mean of the
+// two. ok is false when the table lacks one.
 func LookupRTT(from, to string) (rtt RTT, ok bool) {
 	a, okA := PlaceOf(from)
 	b, okB := PlaceOf(to)

@@ -34,6 +34,7 @@ type Stream struct {
 
 	mu       sync.Mutex
 	sent     uint64
+	finished bool     // nothing more is sent
 	seen     []uint64 // a bit for each number
 	last     uint64   // highest number, plus 1
 	lastAt   time.Time
@@ -173,6 +174,9 @@ func (s *Stream) run(ctx context.Context) {
 	}()
 	s.send(ctx)
 	s.in.SetReadDeadline(time.Now().Add(streamLinger))
+	if s.finish() {
+		s.in.SetReadDeadline(time.Now())
+	}
 	<-received
 	s.in.Close()
 	s.out.Close()
@@ -237,14 +241,22 @@ func (s *Stream) receive() {
 		}
 		at, overrun := control(oob[:oobn])
 		number, sent := binary.BigEndian.Uint64(b), time.Unix(0, int64(binary.BigEndian.Uint64(b[8:])))
-		if number < maxStream {
-			s.arrive(number, n, sent, at, overrun)
+		if number < maxStream && s.arrive(number, n, sent, at, overrun) {
+			return
 		}
 	}
 }
 
-// arrive counts a packet.
-func (s *Stream) arrive(number uint64, n int, sent, at time.Time, overrun uint32) {
+// finish says that nothing more is sent, and whether all that was has arrived.
+func (s *Stream) finish() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.finished = true
+	return s.report.Received == s.sent
+}
+
+// arrive counts a packet and says whether it was the last.
+func (s *Stream) arrive(number uint64, n int, sent, at time.Time, overrun uint32) (last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := &s.report
@@ -255,7 +267,7 @@ func (s *Stream) arrive(number uint64, n int, sent, at time.Time, overrun uint32
 	}
 	if s.seen[word]&bit != 0 {
 		r.Duplicates++
-		return
+		return false
 	}
 	s.seen[word] |= bit
 	if number < s.last {
@@ -277,6 +289,7 @@ func (s *Stream) arrive(number uint64, n int, sent, at time.Time, overrun uint32
 		r.Delays = append(r.Delays, delay)
 		r.Arrivals = append(r.Arrivals, at.Sub(r.First))
 	}
+	return s.finished && r.Received == s.sent
 }
 
 // Report gives what was seen so far.
