@@ -66,11 +66,11 @@ func (c *Client) Raw(ctx context.Context, name string, request []byte) ([]byte, 
 		return nil, fmt.Errorf("call %s: the reply is larger than %d bytes", name, maxBody)
 	}
 	if resp.StatusCode != http.StatusOK {
-		var refused struct{ Error *Error }
-		if json.Unmarshal(b, &refused) != nil || refused.Error == nil {
-			return nil, fmt.Errorf("call %s: status %s: %.200s", name, resp.Status, b)
+		err := ReadError(resp.Status, b)
+		if _, ok := err.(*Error); !ok {
+			err = fmt.Errorf("call %s: %w", name, err)
 		}
-		return nil, refused.Error
+		return nil, err
 	}
 	return b, nil
 }

@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 )
 
@@ -36,6 +38,20 @@ var statusOf = map[string]int{
 	CodeInvalid: http.StatusBadRequest, CodeNotFound: http.StatusNotFound, CodeConflict: http.StatusConflict,
 	CodeDenied: http.StatusForbidden, CodeUnavailable: http.StatusServiceUnavailable,
 	CodeUnknown: http.StatusGatewayTimeout, CodeInternal: http.StatusInternalServerError,
+}
+
+// refusal is how an Error travels.
+type refusal struct {
+	Error *Error `json:"error"`
+}
+
+// ReadError gives the refusal that a body of another status than 200 has, and otherwise says what it has instead.
+func ReadError(status string, body []byte) error {
+	var r refusal
+	if json.Unmarshal(body, &r) != nil || r.Error == nil || r.Error.Message == "" {
+		return fmt.Errorf("status %s: %.200q", status, body)
+	}
+	return r.Error
 }
 
 // asError gives any error its place in the API.

@@ -78,16 +78,21 @@ func Handler(a API, authorise Authorise) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		reply, err := serve(w, r, table, authorise)
 		if err != nil {
-			e := asError(err)
-			status, ok := statusOf[e.Code]
-			if !ok {
-				status = http.StatusInternalServerError
-			}
-			write(w, status, map[string]*Error{"error": e})
+			WriteError(w, err)
 			return
 		}
 		write(w, http.StatusOK, reply)
 	})
+}
+
+// WriteError answers a call with a refusal.
+func WriteError(w http.ResponseWriter, err error) {
+	e := asError(err)
+	status, ok := statusOf[e.Code]
+	if !ok {
+		status = http.StatusInternalServerError
+	}
+	write(w, status, refusal{e})
 }
 
 func serve(w http.ResponseWriter, r *http.Request, table map[string]method, authorise Authorise) (any, error) {

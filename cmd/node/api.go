@@ -3,19 +3,23 @@ package node
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"slices"
+	"strings"
 
 	"github.com/galleon-net/galleon/cmd/admin"
 	"github.com/galleon-net/galleon/consensus/state"
 	"github.com/galleon-net/galleon/fabric/topo"
 )
 
+// ownHeaders begin the names of headers that routers say things to each other in.
+const ownHeaders = "Galleon-"
+
 // authorHeader carries the account on whose behalf a router passes an admin call on.
-const authorHeader = "Galleon-Author"
+const authorHeader = ownHeaders + "Author"
 
 // api is the admin API over a Control. Its methods are in api_*.go, by subject.
 type api struct{ c *Control }
@@ -38,7 +42,7 @@ func (c *Control) adminHandler() http.Handler {
 		}
 		to, ok := m.consensus.View().RouterByName(name)
 		if !ok {
-			http.Error(w, fmt.Sprintf(`{"error":{"code":"not-found","message":"router %s does not exist","hint":"galleon router list shows those that do"}}`, printable(name)), http.StatusNotFound)
+			admin.WriteError(w, noRouter(name))
 			return
 		}
 		if to.ID == m.id.Router {
@@ -49,13 +53,13 @@ func (c *Control) adminHandler() http.Handler {
 		(&httputil.ReverseProxy{
 			Rewrite: func(p *httputil.ProxyRequest) {
 				p.SetURL(&url.URL{Scheme: "http", Host: to.ID.String()})
+				// What routers say to each other in headers, nobody else says through them.
+				maps.DeleteFunc(p.Out.Header, func(name string, _ []string) bool { return strings.HasPrefix(name, ownHeaders) })
 				p.Out.Header.Set(authorHeader, caller.Name)
-				p.Out.Header.Del(admin.RouterHeader)
 			},
 			Transport: c.peerTransport(to.ID),
 			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-				w.WriteHeader(http.StatusServiceUnavailable)
-				fmt.Fprintf(w, `{"error":{"code":"unavailable","message":%q,"hint":"galleon path show says whether it can be reached"}}`, fmt.Sprintf("router %s does not answer: %v", to.Name, err))
+				admin.WriteError(w, noAnswer(to.Name, err))
 			},
 		}).ServeHTTP(w, r)
 	})
@@ -70,41 +74,13 @@ func (c *Control) adminContext(ctx context.Context, conn net.Conn) context.Conte
 	return admin.WithCaller(ctx, admin.Caller{Name: name})
 }
 
-// localOnly are calls that change this router itself: they come from its own machine or not at all.
-var localOnly = []string{"ClusterInit", "ClusterJoin"}
-
-// authorise is the one place that decides on admin calls. Whoever may connect to the socket (its mode says
-// who) operates the cluster; a router of the cluster acts for the operator who connected to it.
-func (c *Control) authorise(_ context.Context, caller admin.Caller, method string, _ any) error {
-	if caller.Router == 0 {
-		return nil
-	}
-	if slices.Contains(localOnly, method) {
-		return &admin.Error{Code: admin.CodeDenied, Message: method + " is for the router's own machine"}
-	}
-	m, err := c.need()
-	if err != nil {
-		return err
-	}
-	if r, ok := m.consensus.View().Routers[caller.Router]; !ok || r.Revoked != nil {
-		return &admin.Error{Code: admin.CodeDenied, Message: fmt.Sprintf("router %s is not in the catalog, or revoked", caller.Router)}
-	}
-	return nil
-}
-
-// author is who asks, for the audit trail.
-func author(ctx context.Context) string {
-	caller, _ := admin.CallerOf(ctx)
-	return caller.Name
-}
-
 // change proposes a command on behalf of the caller.
 func (a api) change(ctx context.Context, ch admin.Change, cmd state.Command) (state.Result, *member, error) {
 	m, err := a.c.need()
 	if err != nil {
 		return state.Result{}, nil, err
 	}
-	cmd.Key, cmd.Author, cmd.Reason = ch.Key, author(ctx), ch.Reason
+	cmd.Key, cmd.Author, cmd.Reason = ch.Key, author(ctx, m.id.Name), ch.Reason
 	res, err := a.c.propose(ctx, m, cmd)
 	return res, m, err
 }
@@ -117,7 +93,7 @@ func (a api) router(name string) (state.Router, *member, error) {
 	}
 	r, ok := m.consensus.View().RouterByName(name)
 	if !ok {
-		return r, nil, &admin.Error{Code: admin.CodeNotFound, Message: fmt.Sprintf("router %q does not exist", name), Hint: "galleon router list shows those that do"}
+		return r, nil, noRouter(name)
 	}
 	return r, m, nil
 }
@@ -136,6 +112,17 @@ func place(s *state.State, name string) (state.Router, error) {
 		}
 	}
 	return state.Router{}, &admin.Error{Code: admin.CodeNotFound, Message: fmt.Sprintf("%q is no region, zone or router of this cluster", name), Hint: "galleon router list shows them"}
+}
+
+func noRouter(name string) error {
+	return &admin.Error{Code: admin.CodeNotFound, Message: fmt.Sprintf("router %q does not exist", name), Hint: "galleon router list shows those that do"}
+}
+
+func noAnswer(name string, err error) error {
+	return &admin.Error{
+		Code: admin.CodeUnavailable, Message: fmt.Sprintf("router %s does not answer: %v", name, err),
+		Hint: "galleon router list shows how it is reached from here",
+	}
 }
 
 func nameOf(s *state.State, id topo.RouterID) string {

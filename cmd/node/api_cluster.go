@@ -18,7 +18,7 @@ import (
 )
 
 func (a api) ClusterInit(ctx context.Context, r admin.ClusterInitRequest) (admin.ClusterInitReply, error) {
-	return a.c.initialise(ctx, author(ctx), r)
+	return a.c.initialise(ctx, r)
 }
 
 func (a api) ClusterJoin(ctx context.Context, r admin.ClusterJoinRequest) (admin.ClusterJoinReply, error) {
@@ -184,13 +184,45 @@ func (a api) TokenCreate(ctx context.Context, r admin.TokenCreateRequest) (admin
 	if err := t.Check(); err != nil {
 		return reply, &admin.Error{Code: admin.CodeInvalid, Message: err.Error()}
 	}
-	_, _, err = a.change(ctx, r.Change, state.Command{CreateToken: &state.CreateToken{Token: state.Token{
+	if err := reserved(s, t); err != nil {
+		return reply, err
+	}
+	res, _, err := a.change(ctx, r.Change, state.Command{CreateToken: &state.CreateToken{Token: state.Token{
 		ID: t.ID, Hash: t.Hash(), Region: t.Region, Zone: t.Zone, Prefixes: t.Prefixes, Pool: t.Pool, Expires: t.Expires,
 	}}})
 	if err != nil {
 		return reply, err
 	}
+	if s, err = m.consensus.AtLeast(ctx, res.Index); err != nil {
+		return reply, apiError(err)
+	}
+	if _, ok := s.Tokens[t.ID]; !ok {
+		return reply, &admin.Error{Code: admin.CodeConflict, Message: "a token was made with this key before; it was shown then, and only then",
+			Hint: "galleon token list shows it; take it back with galleon token delete, and ask again with a key of its own"}
+	}
 	return admin.TokenCreateReply{ID: t.ID, Token: t.Encode(), Expires: t.Expires}, nil
+}
+
+// reserved refuses a token whose prefixes could not be granted when it is used: a joiner would be the one to
+// learn of it.
+func reserved(s *state.State, t keys.Token) error {
+	for i, p := range t.Prefixes {
+		for _, q := range t.Prefixes[:i] {
+			if p.Overlaps(q) {
+				return &admin.Error{Code: admin.CodeInvalid, Message: fmt.Sprintf("%s overlaps %s, which is in the same token", p, q), Hint: "leave one of them out"}
+			}
+		}
+		for _, other := range s.Tokens {
+			if other.UsedBy != 0 || other.Region == t.Region || time.Now().After(other.Expires) {
+				continue
+			}
+			if j := slices.IndexFunc(other.Prefixes, p.Overlaps); j >= 0 {
+				return &admin.Error{Code: admin.CodeConflict, Message: fmt.Sprintf("%s overlaps %s, which the unused token %s promises to a router in %s", p, other.Prefixes[j], other.ID, other.Zone),
+					Hint: "choose another prefix, or take that token back: galleon token delete " + other.ID}
+			}
+		}
+	}
+	return nil
 }
 
 // seeds are where a joiner asks: this router first, then the voters.

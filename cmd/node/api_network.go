@@ -165,7 +165,7 @@ func (a api) PathShow(ctx context.Context, r admin.PathShowRequest) (admin.PathS
 		err := a.c.askPeer(ctx, from.ID, "/v1/PathShow", admin.PathShowRequest{From: from.ID.String(), To: to.ID.String()}, &reply)
 		var refused *admin.Error
 		if err != nil && !errors.As(err, &refused) {
-			err = &admin.Error{Code: admin.CodeUnavailable, Message: err.Error(), Hint: "galleon router list shows how it is reached from here"}
+			err = noAnswer(from.Name, err)
 		}
 		return reply, err
 	}

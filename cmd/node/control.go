@@ -66,6 +66,7 @@ type Control struct {
 	ctx      context.Context // Run's, for what starts later
 
 	mu      sync.RWMutex
+	ending  bool // Run was told to end: nothing new may start
 	joining bool
 	member  *member // nil until the router is one
 }
@@ -131,6 +132,13 @@ func NewControl(env ControlEnv) (*Control, error) {
 func (c *Control) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	c.group, c.ctx = group, ctx
+	group.Go(func() error { // one of those that Run waits for, so nothing joins them once it has waited
+		<-ctx.Done()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.ending = true
+		return nil
+	})
 	group.Go(func() error { return ended(ctx, c.endpoint.Run(ctx)) })
 	c.serveHTTP(c.env.Admin, c.adminHandler(), c.adminContext)
 	c.serveHTTP(c.streams, c.peerHandler(), peerContext)
@@ -164,12 +172,18 @@ func (c *Control) start(m *member) {
 	c.serveS3(m)
 }
 
-// become makes this router a member, once: the identity is on disk already.
-func (c *Control) become(m *member) {
+// become makes this router a member, once: the identity is on disk already. A router that is being shut
+// down becomes one when it starts again.
+func (c *Control) become(m *member) error {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ending {
+		_ = m.close()
+		return &admin.Error{Code: admin.CodeUnavailable, Message: "the daemon is being shut down; this router is a member when it starts again"}
+	}
 	c.member = m
-	c.mu.Unlock()
 	c.start(m)
+	return nil
 }
 
 func (c *Control) current() *member {
@@ -192,6 +206,15 @@ func ended(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
+}
+
+// Alive returns when the half's locks could be had: who calls it every second notices when they cannot.
+func (c *Control) Alive() {
+	if m := c.current(); m != nil {
+		_ = m.cred()
+		_ = m.consensus.View()
+	}
+	_, _ = c.link.status()
 }
 
 func (c *Control) credential() (*keys.Credential, error) {

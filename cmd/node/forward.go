@@ -44,6 +44,11 @@ type Forward struct {
 	mesh *fabric.Mesh
 	net  *netcfg.Reconciler
 
+	// configured is closed with the first configuration. The routes of a former process are kept for a
+	// time that begins then, and not while control is not there yet to say what they should be.
+	configured chan struct{}
+	once       sync.Once
+
 	mu     sync.Mutex
 	config forwardConfig
 	hash   string
@@ -52,7 +57,7 @@ type Forward struct {
 
 // NewForward puts the half together. Nothing runs yet.
 func NewForward(env ForwardEnv) *Forward {
-	f := &Forward{env: env, boot: bootID()}
+	f := &Forward{env: env, boot: bootID(), configured: make(chan struct{})}
 	f.mesh = fabric.New(fabric.Env{
 		Socket: env.Socket, Device: env.Device, ProbeInterval: env.Config.Fabric.ProbeInterval,
 		Emit: emit[fabric.Event](env.Log, "fabric"), Routes: f.setRoutes,
@@ -66,7 +71,14 @@ func (f *Forward) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	server := &http.Server{Handler: linkServer(f), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
 	group.Go(func() error { return ended(ctx, f.mesh.Run(ctx)) })
-	group.Go(func() error { return ended(ctx, f.net.Run(ctx)) })
+	group.Go(func() error {
+		select {
+		case <-f.configured:
+			return ended(ctx, f.net.Run(ctx))
+		case <-ctx.Done():
+			return nil
+		}
+	})
 	group.Go(func() error {
 		if err := server.Serve(f.env.Link); !errors.Is(err, http.ErrServerClosed) {
 			return ended(ctx, err)
@@ -93,6 +105,7 @@ func (f *Forward) configure(c forwardConfig) error {
 	f.config, f.hash = c, c.hash()
 	f.mu.Unlock()
 	f.setKernel()
+	f.once.Do(func() { close(f.configured) })
 	return nil
 }
 
@@ -142,5 +155,8 @@ func (f *Forward) status() ForwardStatus {
 	f.mu.Unlock()
 	return ForwardStatus{Boot: f.boot, Config: hash, Fabric: f.mesh.Status(), Kernel: f.net.Status()}
 }
+
+// Alive returns when the half's locks could be had: who calls it every second notices when they cannot.
+func (f *Forward) Alive() { f.status() }
 
 func (f *Forward) explain(to topo.RouterID) (fabric.Explanation, error) { return f.mesh.Explain(to) }

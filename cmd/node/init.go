@@ -3,8 +3,10 @@ package node
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -27,7 +29,7 @@ var defaultLoopbacks = []netip.Prefix{netip.MustParsePrefix("100.127.0.0/16"), n
 
 // initialise makes a cluster with this router as its first. What it writes comes in an order that a crash
 // at any point leaves either no cluster or all of it: the identity file is last.
-func (c *Control) initialise(ctx context.Context, author string, r admin.ClusterInitRequest) (admin.ClusterInitReply, error) {
+func (c *Control) initialise(ctx context.Context, r admin.ClusterInitRequest) (admin.ClusterInitReply, error) {
 	var reply admin.ClusterInitReply
 	done, err := c.beginJoining()
 	if err != nil {
@@ -74,7 +76,7 @@ func (c *Control) initialise(ctx context.Context, author string, r admin.Cluster
 			return reply, err
 		}
 	}
-	cmd := state.Command{Key: "init", Author: author, Reason: "cluster init", Time: now.UTC(), Init: &state.Init{
+	cmd := state.Command{Key: "init", Reason: "cluster init", Time: now.UTC(), Init: &state.Init{
 		Cluster: state.Cluster{
 			ID: cluster, Incarnation: 1, FeatureLevel: state.FeatureLevel, FabricMTU: r.FabricMTU, Loopbacks: r.Loopbacks,
 			Roots: [][]byte{root.Certificate()}, Chain: authority.Chain(),
@@ -87,6 +89,7 @@ func (c *Control) initialise(ctx context.Context, author string, r admin.Cluster
 		return reply, refused(res.Err)
 	}
 	id.Name = trial.Routers[1].Name
+	cmd.Author = author(ctx, id.Name)
 	leaf, err := authority.Issue(key.Public(), id.keysIdentity(), now, certLife)
 	if err != nil {
 		return reply, err
@@ -116,7 +119,9 @@ func (c *Control) initialise(ctx context.Context, author string, r admin.Cluster
 		_ = m.close()
 		return reply, err
 	}
-	c.become(m)
+	if err := c.become(m); err != nil {
+		return reply, err
+	}
 	return admin.ClusterInitReply{Cluster: cluster, Router: id.Router, Name: id.Name, RootKeyFile: rootPath}, nil
 }
 
@@ -132,9 +137,15 @@ func (c *Control) beginJoining() (done func(), err error) {
 	case c.joining:
 		return nil, &admin.Error{Code: admin.CodeConflict, Message: "this router is joining already", Hint: "wait for that attempt to end"}
 	}
-	// What an attempt left that broke off before its identity was written belongs to nobody.
+	// What an attempt left that broke off before its identity was written belongs to nobody. The router's
+	// key stays: the answer to a join that was lost is given to it again.
 	for _, dir := range []string{catalogDir, objectsDir} {
 		if err := c.env.FS.RemoveAll(filepath.Join(c.env.Config.DataDir, dir)); err != nil {
+			return nil, fmt.Errorf("clear what an earlier attempt left: %w", err)
+		}
+	}
+	for _, file := range []string{chainFile, vaultFile, rootFile, signingFile} {
+		if err := os.Remove(filepath.Join(c.idDir, file)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("clear what an earlier attempt left: %w", err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/galleon-net/galleon/cmd/admin"
+	"github.com/galleon-net/galleon/consensus"
 	"github.com/galleon-net/galleon/consensus/state"
 	"github.com/galleon-net/galleon/fabric/keys"
 	"github.com/galleon-net/galleon/fabric/topo"
@@ -35,6 +36,7 @@ const (
 	maxJoinRequest = 16 << 10
 	maxJoinReply   = state.MaxSize + 1<<20
 	joinTimeout    = 25 * time.Second
+	maxTokenFile   = 64 << 10
 )
 
 type joinRequest struct {
@@ -106,7 +108,9 @@ func (c *Control) join(ctx context.Context, text string) (admin.ClusterJoinReply
 		_ = m.close()
 		return reply, err
 	}
-	c.become(m)
+	if err := c.become(m); err != nil {
+		return reply, err
+	}
 	return admin.ClusterJoinReply{
 		Cluster: id.Cluster, Router: id.Router, Name: id.Name, Region: id.Region, Zone: id.Zone, Prefixes: s.GrantsOf(id.Router),
 	}, nil
@@ -169,7 +173,7 @@ func accept(t keys.Token, key keys.Private, a joinReply) (*identity, *state.Stat
 		return nil, nil, fmt.Errorf("join: %w", err)
 	}
 	r := s.Routers[a.Route]
-	if s.Cluster.ID != t.Cluster || r.Region != t.Region || r.Zone != t.Zone || !bytes.Equal(r.PublicKey, key.Public()) {
+	if s.Cluster.ID != t.Cluster || s.Cluster.Incarnation != t.Incarnation || r.Region != t.Region || r.Zone != t.Zone || !bytes.Equal(r.PublicKey, key.Public()) {
 		return nil, nil, fmt.Errorf("join: the cluster's answer is about router %s in %s of %s, not what the token says", a.Route, r.Zone, s.Cluster.ID)
 	}
 	id := &identity{
@@ -179,30 +183,43 @@ func accept(t keys.Token, key keys.Private, a joinReply) (*identity, *state.Stat
 	if err := id.credential.Check(time.Now()); err != nil {
 		return nil, nil, fmt.Errorf("join: %w", err)
 	}
+	if who, err := id.credential.Identity(); err != nil || who != id.keysIdentity() {
+		return nil, nil, fmt.Errorf("join: the certificate is for %s, the catalog says %s", who, id.keysIdentity())
+	}
+	if hash, err := keys.HashCA(a.Chain[len(a.Chain)-1]); err != nil || hash != t.CAHash {
+		return nil, nil, fmt.Errorf("join: the certificate does not end in the root that the token names")
+	}
 	return id, s, nil
 }
 
-// joinFromFile joins with the token in the configured file, and keeps trying while nobody answers.
+// joinFromFile joins with the token in the configured file. It keeps trying: nobody may answer yet, the file
+// may be written later, and a token that is refused may be replaced by a good one.
 func (c *Control) joinFromFile(ctx context.Context) error {
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
-		b, err := os.ReadFile(c.env.Config.JoinTokenFile)
+		b, err := readToken(c.env.Config.JoinTokenFile)
 		if err == nil {
 			_, err = c.join(ctx, string(b))
 		}
-		var e *admin.Error
-		switch {
-		case err == nil, ctx.Err() != nil:
+		if err == nil || ctx.Err() != nil || c.current() != nil {
 			return nil
-		case errors.As(err, &e) && e.Code != admin.CodeUnavailable:
-			return fmt.Errorf("join_token_file %s: %w", c.env.Config.JoinTokenFile, err)
 		}
-		c.log.Warn("join failed; trying again", "err", err, "in", wait)
+		c.log.Error("join with the token in a file", "file", c.env.Config.JoinTokenFile, "err", err, "again in", wait)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// readToken reads a token's file, which is small.
+func readToken(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxTokenFile))
 }
 
 // serveJoin is the cluster's side.
@@ -240,10 +257,13 @@ func (c *Control) admitJoiner(ctx context.Context, from netip.AddrPort, req join
 	}
 	cmd := state.Command{
 		Key:    newKey(),
-		Author: "token " + printable(req.TokenID), Reason: "join from " + from.Addr().Unmap().String(),
+		Author: "token " + printable(req.TokenID) + " at " + m.id.Name, Reason: "join from " + from.Addr().Unmap().String(),
 		Join: &state.Join{TokenID: req.TokenID, TokenHash: req.TokenHash, Router: state.NewRouter{
 			PublicKey: pub, Forward: req.Forward, Control: req.Control, S3: req.S3, Feature: req.Feature,
 		}},
+	}
+	if err := c.wouldJoin(ctx, m, cmd); err != nil {
+		return answer, err
 	}
 	res, err := c.propose(ctx, m, cmd)
 	if err != nil {
@@ -259,6 +279,24 @@ func (c *Control) admitJoiner(ctx context.Context, from netip.AddrPort, req join
 	}
 	answer.welcome, err = c.welcomeFor(ctx, m, res.Router, res.Index)
 	return answer, err
+}
+
+// wouldJoin asks the catalog whether a join would be taken, without a command: strangers must not be able to
+// fill the log with refusals. The catalog here may be behind, so a refusal counts only by the newest one.
+func (c *Control) wouldJoin(ctx context.Context, m *member, cmd state.Command) error {
+	cmd.Time = time.Now().UTC()
+	s := m.consensus.View()
+	if _, res, _ := s.Apply(s.Index+1, cmd); res.Err == nil {
+		return nil
+	}
+	s, err := m.consensus.Read(ctx, consensus.Linearizable)
+	if err != nil {
+		return err
+	}
+	if _, res, _ := s.Apply(s.Index+1, cmd); res.Err != nil {
+		return refused(res.Err)
+	}
+	return nil
 }
 
 // welcomeFor gives a router's certificate: signed here by a voter, or asked of one.

@@ -49,6 +49,7 @@ func (c *Control) open(id *identity, v *vault) (*member, error) {
 		DialRaft:    c.dialer(tunnel.ALPNRaft),
 		DialRequest: c.dialer(tunnel.ALPNControl),
 		RTT:         c.rtt,
+		Authorise:   func(from topo.RouterID, cmd state.Command) error { return mayPropose(m.consensus.View(), from, cmd) },
 		Fatal:       c.env.Fatal,
 		Emit:        emit[consensus.Event](c.log, "consensus"),
 	})

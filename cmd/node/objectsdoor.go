@@ -11,7 +11,7 @@ import (
 
 // s3Header marks a request on an authenticated stream as one for the object endpoint, passed on by a
 // router of the same region.
-const s3Header = "Galleon-Object-Request"
+const s3Header = ownHeaders + "Object-Request"
 
 // Bounds on connections to the object endpoint.
 const (
@@ -52,8 +52,10 @@ type passedOn struct {
 }
 
 func (p passedOn) RoundTrip(r *http.Request) (*http.Response, error) {
-	r.Header.Set(s3Header, "1")
-	return p.RoundTripper.RoundTrip(r)
+	out := r.WithContext(r.Context()) // a copy: a RoundTripper leaves the request that it is given as it is
+	out.Header = r.Header.Clone()
+	out.Header.Set(s3Header, "1")
+	return p.RoundTripper.RoundTrip(out)
 }
 
 // serveS3 opens the object endpoint.

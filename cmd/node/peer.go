@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -90,8 +91,8 @@ func internal[Request, Reply any](c *Control, f func(context.Context, *member, t
 				return nil, err
 			}
 			from := peerOf(r.Context())
-			if rec, ok := m.consensus.View().Routers[from]; !ok || rec.Revoked != nil {
-				return nil, &admin.Error{Code: admin.CodeDenied, Message: fmt.Sprintf("router %s is not in the catalog, or revoked", from)}
+			if _, err := liveRouter(m.consensus.View(), from); err != nil {
+				return nil, err
 			}
 			var req Request
 			if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxPeerBody)).Decode(&req); err != nil {
@@ -100,10 +101,10 @@ func internal[Request, Reply any](c *Control, f func(context.Context, *member, t
 			return f(r.Context(), m, from, req)
 		}()
 		if err != nil {
-			w.WriteHeader(http.StatusUnprocessableEntity)
-			reply = apiError(err)
+			admin.WriteError(w, apiError(err))
+			return
 		}
-		_ = json.NewEncoder(w).Encode(reply)
+		writeJSON(w, reply)
 	})
 }
 
@@ -127,11 +128,12 @@ func (c *Control) askPeer(ctx context.Context, id topo.RouterID, path string, re
 		return fmt.Errorf("ask router %s: %w", id, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		e := &admin.Error{}
-		if json.Unmarshal(b, e) != nil || e.Message == "" {
-			return fmt.Errorf("ask router %s %s: status %s", id, path, resp.Status)
+		err := admin.ReadError(resp.Status, b)
+		var refused *admin.Error
+		if !errors.As(err, &refused) {
+			err = fmt.Errorf("ask router %s %s: %w", id, path, err)
 		}
-		return e
+		return err
 	}
 	if err := json.Unmarshal(b, reply); err != nil {
 		return fmt.Errorf("ask router %s %s: %w", id, path, err)

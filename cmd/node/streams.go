@@ -37,6 +37,9 @@ func (l *streamListener) handle(ctx context.Context, s *tunnel.Session) {
 		}
 		select {
 		case l.streams <- c:
+		case <-ctx.Done():
+			_ = c.Close()
+			return
 		case <-l.closed:
 			_ = c.Close()
 			return
