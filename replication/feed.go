@@ -52,7 +52,7 @@ func (s *sending) selects(v *object.Version, purged bool) bool {
 }
 
 func (s *sending) full(rs []store.Replica, bytes int64) bool {
-	return len(rs) >= s.small(batchEntries) || bytes >= int64(s.small(batchBytes))
+	return len(rs) >= small(batchEntries, s.batches) || bytes >= int64(small(batchBytes, s.batches))
 }
 
 // nextWalk visits what exists, from behind the cursor; at the end it turns to the tail.

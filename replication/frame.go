@@ -55,8 +55,8 @@ const (
 	// maxBatch bounds a batch: its last object may have 2 Mi chunks, 72 MiB of references, and each of its
 	// versions 64 KiB of metadata.
 	maxBatch = 128 << 20
-	// chunkFrame is how many bytes of chunks go into one frame, about; maxChunks bounds it.
-	chunkFrame = 1 << 20
+	// chunkFrame is how many bytes of chunks go into one frame, about: what a break costs. maxChunks bounds it.
+	chunkFrame = 256 << 10
 	maxChunks  = chunkFrame + 256<<10
 	// wantPart is how many chunks are asked for in one frame.
 	wantPart = 256
@@ -92,7 +92,7 @@ type framer struct {
 
 func newFramer(rw io.ReadWriter) (*framer, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(chunkFrame), zstd.WithLowerEncoderMem(true), zstd.WithSingleSegment(true))
+		zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true), zstd.WithSingleSegment(true))
 	if err != nil {
 		return nil, err
 	}

@@ -39,10 +39,10 @@ type sending struct {
 	c   *conduit
 
 	// These belong to send: the rule, what send has looked at, the cursor of the last batch, and how many
-	// frames there were.
-	rule     rule
-	at, told cursor
-	frames   int
+	// frames there were of batches and of chunks.
+	rule            rule
+	at, told        cursor
+	batches, chunks int
 
 	mu      sync.Mutex
 	wants   []object.ChunkID
@@ -240,8 +240,8 @@ func (s *sending) send(ctx context.Context, generation <-chan struct{}) error {
 	return ctx.Err()
 }
 
-// small halves a limit while the stream is young.
-func (s *sending) small(limit int) int { return limit >> max(smallest-s.frames, 0) }
+// small halves a limit while few frames were sent.
+func small(limit, sent int) int { return limit >> max(smallest-sent, 0) }
 
 // advance sends the next batch if the window has room. It says whether there may be more to do.
 func (s *sending) advance(ctx context.Context, flush bool) (bool, error) {
@@ -291,7 +291,7 @@ func (s *sending) sendBatch(b *batch, again []ref) error {
 		return err
 	}
 	s.told = b.cursor
-	s.frames++
+	s.batches++
 	return s.fr.write(frameBatch, body)
 }
 
@@ -304,9 +304,12 @@ func (s *sending) give() (bool, error) {
 		return false, nil
 	}
 	var body, buf []byte
-	n, limit := 0, s.small(chunkFrame)
+	n, limit := 0, small(chunkFrame, s.chunks)
 	for n < len(wants) && len(body) < limit {
 		data, err := s.e.cfg.Store.GetChunk(wants[n], buf[:0])
+		if n > 0 && len(body)+len(data) > limit {
+			break
+		}
 		switch {
 		case err == nil:
 			body = binary.BigEndian.AppendUint32(body, uint32(len(data)))
@@ -326,6 +329,6 @@ func (s *sending) give() (bool, error) {
 		s.wants = nil
 	}
 	s.mu.Unlock()
-	s.frames++
+	s.chunks++
 	return true, s.fr.write(frameChunks, body)
 }
