@@ -19,6 +19,7 @@ package chunk
 
 import (
 	"encoding/binary"
+	"hash"
 
 	"lukechampine.com/blake3"
 
@@ -93,3 +94,6 @@ func Hash(tenantKey *[32]byte, data []byte) object.ChunkID {
 
 // Sum is the plain BLAKE3 that proves a whole object.
 func Sum(data []byte) [32]byte { return blake3.Sum256(data) }
+
+// NewSum is Sum for bytes that come in pieces.
+func NewSum() hash.Hash { return blake3.New(32, nil) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -41,6 +42,12 @@ type committer struct {
 	quit    chan struct{}
 	ended   chan struct{}
 	stopped sync.Once
+
+	waiting atomic.Int64 // writes that entered commit and were not answered
+	// regulars is how many were waiting when the last group was answered, and lastSync how long its sync took; see
+	// gather.
+	regulars int
+	lastSync time.Duration
 }
 
 func newCommitter(s *Store) *committer {
@@ -73,6 +80,8 @@ func (s *Store) commit(ctx context.Context, weight int, run func(tx *tx) error) 
 		return ErrFailed
 	default:
 	}
+	c.waiting.Add(1)
+	defer c.waiting.Add(-1)
 	select {
 	case c.ops <- w:
 	case <-c.quit:
@@ -106,22 +115,15 @@ func (c *committer) loop() {
 
 // group runs w and all that wait beside it, and reports whether the store lives on.
 func (c *committer) group(w *write) bool {
-	all := []*write{w}
-	for weight := w.weight; len(all) < maxGroup && weight < maxGroupBytes; weight += w.weight {
-		select {
-		case w = <-c.ops:
-			all = append(all, w)
-			continue
-		default:
-		}
-		break
-	}
+	all := c.gather(w)
 	tx := c.run(all)
 	defer func() { _ = tx.b.Close() }() // gives its memory back; there is no state to lose
 	if tx.b.Count() > 0 {
 		err := tx.finish()
 		if err == nil {
+			began := time.Now()
 			err = c.s.apply(tx.b, pebble.Sync)
+			c.lastSync = time.Since(began)
 		}
 		if err != nil {
 			c.s.fail(fmt.Errorf("commit a group of %d writes: %w", len(all), err))
@@ -132,10 +134,52 @@ func (c *committer) group(w *write) bool {
 	for _, e := range tx.events {
 		c.s.emit(e)
 	}
+	c.regulars = int(c.waiting.Load())
 	for _, w := range all {
 		close(w.done)
 	}
 	return true
+}
+
+const (
+	// slowSync is from where on it pays to wait for others before a sync.
+	slowSync = time.Millisecond
+	// maxLinger bounds that wait.
+	maxLinger = 5 * time.Millisecond
+)
+
+// gather takes all that wait. Where syncs are slow it lingers for up to a quarter of one, until as many
+// have come as there were before: clients that write one object after the other would else fall into two
+// halves, of which one waits while the other is synced, and pay two syncs for each object.
+func (c *committer) gather(w *write) []*write {
+	all := []*write{w}
+	weight := w.weight
+	var late <-chan time.Time
+	if c.regulars > 1 && c.lastSync >= slowSync {
+		t := time.NewTimer(min(c.lastSync/4, maxLinger))
+		defer t.Stop()
+		late = t.C
+	}
+	for len(all) < maxGroup && weight < maxGroupBytes {
+		select {
+		case w = <-c.ops:
+			all, weight = append(all, w), weight+w.weight
+			continue
+		default:
+		}
+		if late == nil || len(all) >= c.regulars {
+			break
+		}
+		select {
+		case w = <-c.ops:
+			all, weight = append(all, w), weight+w.weight
+		case <-late:
+			late = nil
+		case <-c.quit:
+			late = nil
+		}
+	}
+	return all
 }
 
 // run makes all changes in one tx. A write that refuses (a condition does not hold) has written nothing. One

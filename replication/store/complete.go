@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
-	"lukechampine.com/blake3"
 
 	"github.com/galleon-net/galleon/replication/chunk"
 	"github.com/galleon-net/galleon/replication/object"
@@ -116,7 +115,7 @@ func readPart(r pebble.Reader, id [uploadIDLen]byte, want CompletePart) (Part, e
 
 // sumChunks reads a version's chunks and gives it its Sum.
 func (s *Store) sumChunks(ctx context.Context, r pebble.Reader, v *object.Version) error {
-	h := blake3.New(len(v.Sum), nil)
+	h := chunk.NewSum()
 	buf := make([]byte, 0, chunk.Max)
 	for i := range v.Chunks {
 		if err := ctx.Err(); err != nil {

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"hash"
 
-	"lukechampine.com/blake3"
-
 	"github.com/galleon-net/galleon/replication/chunk"
 	"github.com/galleon-net/galleon/replication/object"
 )
@@ -29,7 +27,7 @@ type Writer struct {
 	split chunk.Splitter
 	batch chunkBatch
 	md5   hash.Hash
-	sum   *blake3.Hasher
+	sum   hash.Hash
 	blob  Blob
 	err   error // the first; it stays
 }
@@ -38,7 +36,7 @@ var errWriterDone = errors.New("the writer was finished or closed")
 
 // NewWriter begins a Writer; Close must end it. When ctx ends, so do its writes.
 func (s *Store) NewWriter(ctx context.Context) *Writer {
-	w := &Writer{ctx: ctx, s: s, lease: s.NewLease(0), md5: md5.New(), sum: blake3.New(32, nil)}
+	w := &Writer{ctx: ctx, s: s, lease: s.NewLease(0), md5: md5.New(), sum: chunk.NewSum()}
 	w.split.Emit = w.chunk
 	w.batch.s = s
 	w.err = s.space.admit()
