@@ -246,17 +246,20 @@ type RouterDrainRequest struct {
 	On     bool   `json:"on"`
 }
 
-// RouterRevokeRequest puts a router out for good. Wait returns when every reachable router enforces it.
+// RouterRevokeRequest puts a router out for good. The call returns when every reachable router enforces it or
+// after Wait, at most ten minutes; with 0 it asks nobody.
 type RouterRevokeRequest struct {
 	Change
 	Router string        `json:"router"`
 	Wait   time.Duration `json:"wait_ns,omitempty"`
 }
 
-// RouterRevokeReply names who enforces it and who could not be reached.
+// RouterRevokeReply names who enforces it, who could not be reached, and who was not asked. CertExpires is the
+// latest moment at which one that never hears of it takes the router's certificate.
 type RouterRevokeReply struct {
 	Enforced    []string  `json:"enforced,omitempty"`
 	Unreached   []string  `json:"unreached,omitempty"`
+	NotAsked    []string  `json:"not_asked,omitempty"`
 	CertExpires time.Time `json:"cert_expires,omitzero"`
 }
 
@@ -385,8 +388,6 @@ type BucketInfo struct {
 	object.Bucket
 	Objects int64 `json:"objects"`
 	Bytes   int64 `json:"bytes"`
-	// More says that counting stopped there.
-	More bool `json:"more,omitempty"`
 }
 
 // BucketDeleteRequest removes an empty bucket.

@@ -50,11 +50,7 @@ func bucketList(c *cli) *cobra.Command {
 			return c.show(r, func(w io.Writer) {
 				t := newTable("BUCKET", "ACK", "VERSIONING", ">OBJECTS HERE", ">BYTES HERE", "CREATED")
 				for _, b := range r.Buckets {
-					objects := fmt.Sprint(b.Objects)
-					if b.More {
-						objects = "over " + objects
-					}
-					t.row(b.Name, b.Ack, map[bool]string{true: "on", false: "off"}[b.Versioning], objects, size(b.Bytes), ago(b.Created))
+					t.row(b.Name, b.Ack, map[bool]string{true: "on", false: "off"}[b.Versioning], b.Objects, size(b.Bytes), ago(b.Created))
 				}
 				t.print(w, "no buckets; make one with: galleon bucket create NAME")
 			})

@@ -82,6 +82,9 @@ func routerRevoke(c *cli) *cobra.Command {
 				if len(r.Enforced) > 0 {
 					fmt.Fprintf(w, "enforced by  %s\n", strings.Join(r.Enforced, ", "))
 				}
+				if len(r.NotAsked) > 0 {
+					fmt.Fprintf(w, "not asked    %s\n             they enforce it when the catalog reaches them\n", strings.Join(r.NotAsked, ", "))
+				}
 				if len(r.Unreached) > 0 {
 					fmt.Fprintf(w, "not reached  %s\n             they may still talk to it until its certificate ends, %s\n",
 						strings.Join(r.Unreached, ", "), r.CertExpires.Local().Format("2006-01-02 15:04:05"))
@@ -89,6 +92,6 @@ func routerRevoke(c *cli) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().DurationVar(&wait, "wait", 10*time.Second, "wait this long for every reachable router to enforce it")
+	cmd.Flags().DurationVar(&wait, "wait", 10*time.Second, "wait this long for every reachable router to enforce it; 0: do not wait")
 	return cmd
 }

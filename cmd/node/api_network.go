@@ -64,13 +64,20 @@ func (a api) RouterDrain(ctx context.Context, r admin.RouterDrainRequest) (admin
 	return admin.Empty{}, err
 }
 
-// revokePoll is how often a router is asked whether it has come to know of a revocation.
-const revokePoll = 200 * time.Millisecond
+const (
+	// revokePoll is how often a router is asked whether it has come to know of a revocation.
+	revokePoll = 200 * time.Millisecond
+	// maxRevokeWait bounds how long one call asks.
+	maxRevokeWait = 10 * time.Minute
+)
 
 // RouterRevoke returns when every router that answers has the revocation in its catalog, or when the
 // caller's patience ends; it names those that did not answer.
 func (a api) RouterRevoke(ctx context.Context, r admin.RouterRevokeRequest) (admin.RouterRevokeReply, error) {
 	var reply admin.RouterRevokeReply
+	if r.Wait < 0 || r.Wait > maxRevokeWait {
+		return reply, &admin.Error{Code: admin.CodeInvalid, Message: fmt.Sprintf("wait %s: want 0 to %s", r.Wait, maxRevokeWait)}
+	}
 	x, _, err := a.router(r.Router)
 	if err != nil {
 		return reply, err
@@ -88,22 +95,33 @@ func (a api) RouterRevoke(ctx context.Context, r admin.RouterRevokeRequest) (adm
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for _, other := range s.Live() {
-		wg.Go(func() {
-			ok := other.ID == m.id.Router || a.c.awaitIndex(wait, other.ID, res.Index)
-			mu.Lock()
-			defer mu.Unlock()
-			if ok {
-				reply.Enforced = append(reply.Enforced, other.Name)
-			} else {
-				reply.Unreached = append(reply.Unreached, other.Name)
-			}
-		})
+		list := &reply.Enforced
+		switch {
+		case other.ID == m.id.Router:
+		case r.Wait == 0:
+			list = &reply.NotAsked
+		default:
+			wg.Go(func() {
+				ok := a.c.awaitIndex(wait, other.ID, res.Index)
+				mu.Lock()
+				defer mu.Unlock()
+				if ok {
+					reply.Enforced = append(reply.Enforced, other.Name)
+				} else {
+					reply.Unreached = append(reply.Unreached, other.Name)
+				}
+			})
+			continue
+		}
+		mu.Lock()
+		*list = append(*list, other.Name)
+		mu.Unlock()
 	}
 	wg.Wait()
 	slices.Sort(reply.Enforced)
 	slices.Sort(reply.Unreached)
-	if len(reply.Unreached) > 0 {
-		reply.CertExpires = time.Now().Add(certLife)
+	if len(reply.Unreached)+len(reply.NotAsked) > 0 {
+		reply.CertExpires = time.Now().Add(certLife + certGrace)
 	}
 	return reply, nil
 }

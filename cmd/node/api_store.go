@@ -40,37 +40,14 @@ func (a api) BucketList(context.Context, admin.BucketListRequest) (admin.BucketL
 	s := m.consensus.View()
 	for _, name := range slices.Sorted(maps.Keys(s.Buckets)) {
 		info := admin.BucketInfo{Bucket: s.Buckets[name]}
-		if err := count(m.store, &info); err != nil {
+		st, err := m.store.BucketStats(name)
+		if err != nil {
 			return reply, apiError(err)
 		}
+		info.Objects, info.Bytes = st.Objects, st.Bytes
 		reply.Buckets = append(reply.Buckets, info)
 	}
 	return reply, nil
-}
-
-// maxCount bounds the objects that are counted in one bucket for one answer.
-const maxCount = 100_000
-
-// count adds up a bucket's objects on this router.
-func count(st *store.Store, info *admin.BucketInfo) error {
-	for o := (store.ListOptions{}); ; {
-		page, err := st.List(info.Name, o)
-		if err != nil {
-			return err
-		}
-		for _, e := range page.Entries {
-			info.Objects++
-			info.Bytes += e.Version.Size
-		}
-		if !page.Truncated {
-			return nil
-		}
-		if info.Objects >= maxCount {
-			info.More = true
-			return nil
-		}
-		o.After = page.Next
-	}
 }
 
 func (a api) BucketDelete(ctx context.Context, r admin.BucketDeleteRequest) (admin.Empty, error) {
@@ -164,31 +141,29 @@ func (a api) KeyCreate(ctx context.Context, r admin.KeyCreateRequest) (admin.Key
 	if err != nil {
 		return reply, err
 	}
-	if m.getVault() == nil {
-		return a.elsewhere(ctx, m, r)
-	}
 	b := make([]byte, keyIDBytes+keySecretBytes)
 	rand.Read(b)
-	reply.ID = "GAL" + strings.TrimRight(base32.StdEncoding.EncodeToString(b[:keyIDBytes]), "=")
-	reply.Secret = base64.RawURLEncoding.EncodeToString(b[keyIDBytes:])
-	sealed, err := m.getVault().seal(state.SealedKey(reply.ID), []byte(reply.Secret))
+	id := "GAL" + strings.TrimRight(base32.StdEncoding.EncodeToString(b[:keyIDBytes]), "=")
+	secret := base64.RawURLEncoding.EncodeToString(b[keyIDBytes:])
+	sealed, err := a.c.seal(ctx, m, id, []byte(secret))
+	if err != nil {
+		return reply, apiError(err)
+	}
+	res, _, err := a.change(ctx, r.Change, state.Command{CreateKey: &state.CreateKey{
+		Key: state.AccessKey{ID: id, Description: r.Description}, Secret: sealed,
+	}})
 	if err != nil {
 		return reply, err
 	}
-	_, _, err = a.change(ctx, r.Change, state.Command{CreateKey: &state.CreateKey{
-		Key: state.AccessKey{ID: reply.ID, Description: r.Description}, Secret: sealed,
-	}})
-	return reply, err
-}
-
-// elsewhere asks a voter to make the key: only voters can seal its secret.
-func (a api) elsewhere(ctx context.Context, m *member, r admin.KeyCreateRequest) (admin.KeyCreateReply, error) {
-	var reply admin.KeyCreateReply
-	if r.Key == "" {
-		r.Key = newKey()
+	s, err := m.consensus.AtLeast(ctx, res.Index)
+	if err != nil {
+		return reply, apiError(err)
 	}
-	err := a.c.anyVoter(ctx, m, func(id topo.RouterID) error { return a.c.askPeer(ctx, id, "/v1/KeyCreate", r, &reply) })
-	return reply, err
+	if _, ok := s.Keys[id]; !ok {
+		return reply, &admin.Error{Code: admin.CodeConflict, Message: "an access key was made with this idempotency key before; its secret was shown then, and only then",
+			Hint: "galleon key list shows it; remove it with galleon key delete, and make another"}
+	}
+	return admin.KeyCreateReply{ID: id, Secret: secret}, nil
 }
 
 func (a api) KeyList(context.Context, admin.KeyListRequest) (admin.KeyListReply, error) {

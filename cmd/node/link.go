@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -131,16 +132,19 @@ func writeJSON(w http.ResponseWriter, v any) {
 type linkClient struct {
 	http *http.Client
 
+	kick chan struct{} // capacity 1: another configuration is wanted
+
 	mu     sync.Mutex
 	last   ForwardStatus
 	err    error
-	asked  time.Time
-	wanted *forwardConfig
+	wanted *forwardConfig // never changed, only replaced
+	hash   string         // its
 }
 
 func newLinkClient(dial func(context.Context) (net.Conn, error)) *linkClient {
 	return &linkClient{
-		err: fmt.Errorf("the forward process was not asked yet"),
+		err:  errors.New("the forward process was not asked yet"),
+		kick: make(chan struct{}, 1),
 		http: &http.Client{Timeout: linkTimeout, Transport: &http.Transport{
 			DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 			MaxIdleConns:    2,
@@ -151,9 +155,17 @@ func newLinkClient(dial func(context.Context) (net.Conn, error)) *linkClient {
 
 // want sets what forward shall have; sync brings it there.
 func (l *linkClient) want(c forwardConfig) {
+	hash := c.hash()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.wanted = &c
+	if hash == l.hash {
+		return
+	}
+	l.wanted, l.hash = &c, hash
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
 }
 
 // status gives what forward last said, or why it does not answer.
@@ -167,19 +179,19 @@ func (l *linkClient) status() (ForwardStatus, error) {
 // forward was configured by this call.
 func (l *linkClient) sync(ctx context.Context) (configured bool, err error) {
 	l.mu.Lock()
-	wanted := l.wanted
+	wanted, hash := l.wanted, l.hash
 	l.mu.Unlock()
 	var st ForwardStatus
 	err = l.call(ctx, http.MethodGet, "/status", nil, &st)
-	if err == nil && wanted != nil && st.Config != wanted.hash() {
+	if err == nil && wanted != nil && st.Config != hash {
 		if err = l.call(ctx, http.MethodPut, "/config", wanted, nil); err == nil {
-			st.Config = wanted.hash()
+			st.Config = hash
 			configured = true
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.err, l.asked = err, time.Now()
+	l.err = err
 	if err == nil {
 		l.last = st
 	}

@@ -166,18 +166,19 @@ const (
 func (c *Control) keepForward(ctx context.Context) error {
 	t := time.NewTicker(forwardPeriod)
 	defer t.Stop()
-	reachable := true
+	tell := complaint{log: c.log, what: "configure the forward process"}
 	for {
 		configured, err := c.link.sync(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if (err == nil) != reachable || configured {
-			reachable = err == nil
-			c.log.Info("forward", "reachable", reachable, "configured", configured, "err", err)
+		tell.heard(err)
+		if configured {
+			c.log.Info("forward configured")
 		}
 		select {
 		case <-t.C:
+		case <-c.link.kick:
 		case <-ctx.Done():
 			return nil
 		}
@@ -208,18 +209,20 @@ func (c *Control) keepStore(ctx context.Context, m *member) error {
 func (c *Control) keepCertificate(ctx context.Context, m *member) error {
 	t := time.NewTicker(keepPeriod)
 	defer t.Stop()
+	steps := []struct {
+		do   func(context.Context, *member) error
+		tell complaint
+	}{
+		{c.renew, complaint{log: c.log, what: "renew certificate"}},
+		{c.fetchVault, complaint{log: c.log, what: "fetch the voters' key"}},
+		{c.updateSelf, complaint{log: c.log, what: "update endpoints"}},
+		{c.fetchSigning, complaint{log: c.log, what: "fetch signing keys"}},
+	}
 	for {
-		if err := c.renew(ctx, m); err != nil && ctx.Err() == nil {
-			c.log.Warn("renew certificate", "err", err)
-		}
-		if err := c.fetchVault(ctx, m); err != nil && ctx.Err() == nil {
-			c.log.Warn("fetch the voters' key", "err", err)
-		}
-		if err := c.updateSelf(ctx, m); err != nil && ctx.Err() == nil {
-			c.log.Warn("update endpoints", "err", err)
-		}
-		if err := m.signing.refresh(ctx, c, m); err != nil && ctx.Err() == nil {
-			c.log.Warn("fetch signing keys", "err", err)
+		for i := range steps {
+			if err := steps[i].do(ctx, m); ctx.Err() == nil {
+				steps[i].tell.heard(err)
+			}
 		}
 		select {
 		case <-t.C:
@@ -227,6 +230,10 @@ func (c *Control) keepCertificate(ctx context.Context, m *member) error {
 			return nil
 		}
 	}
+}
+
+func (c *Control) fetchSigning(ctx context.Context, m *member) error {
+	return m.signing.refresh(ctx, c, m)
 }
 
 func (c *Control) renew(ctx context.Context, m *member) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/galleon-net/galleon/fabric"
+	"github.com/galleon-net/galleon/fabric/topo"
 	"github.com/galleon-net/galleon/replication"
 	"github.com/galleon-net/galleon/replication/store"
 )
@@ -67,23 +68,29 @@ func (k collector) Collect(out chan<- prometheus.Metric) {
 	collectReplication(out, m.engine.Status())
 }
 
+// Labels of what there is many of.
+var (
+	peerLabels = []string{"peer", "name"}
+	flowLabels = []string{"policy", "bucket", "to"}
+)
+
 func collectFabric(out chan<- prometheus.Metric, f fabric.Status) {
 	for _, p := range f.Peers {
 		peer := []string{p.Router.String(), p.Name}
 		reached := map[string]float64{"direct": 2, "relayed": 1}[p.Reached]
-		gauge(out, "galleon_peer_reached", "2 direct, 1 relayed, 0 not", reached, "peer", "name", peer)
-		counter(out, "galleon_peer_octets_out", "octets sealed for the peer", float64(p.Out.Octets), "peer", "name", peer)
-		counter(out, "galleon_peer_octets_in", "octets opened from the peer", float64(p.In.Octets), "peer", "name", peer)
-		counter(out, "galleon_peer_sources_refused", "packets from sources that the peer has no grant for", float64(p.Refused), "peer", "name", peer)
+		gauge(out, "galleon_peer_reached", "2 direct, 1 relayed, 0 not", reached, peerLabels, peer)
+		counter(out, "galleon_peer_octets_out", "octets sealed for the peer", float64(p.Out.Octets), peerLabels, peer)
+		counter(out, "galleon_peer_octets_in", "octets opened from the peer", float64(p.In.Octets), peerLabels, peer)
+		counter(out, "galleon_peer_sources_refused", "packets from sources that the peer has no grant for", float64(p.Refused), peerLabels, peer)
 		if l := p.Link; l != nil {
-			gauge(out, "galleon_link_rtt_seconds", "round-trip time of the direct link", l.RTT.Seconds(), "peer", "name", peer)
-			gauge(out, "galleon_link_loss_in_ratio", "loss from the peer", float64(l.LossIn)/1e6, "peer", "name", peer)
-			gauge(out, "galleon_link_loss_out_ratio", "loss to the peer", float64(l.LossOut)/1e6, "peer", "name", peer)
-			gauge(out, "galleon_link_mtu_octets", "largest datagram from the peer", float64(l.MTU), "peer", "name", peer)
+			gauge(out, "galleon_link_rtt_seconds", "round-trip time of the direct link", l.RTT.Seconds(), peerLabels, peer)
+			gauge(out, "galleon_link_loss_in_ratio", "loss from the peer", float64(l.LossIn)/1e6, peerLabels, peer)
+			gauge(out, "galleon_link_loss_out_ratio", "loss to the peer", float64(l.LossOut)/1e6, peerLabels, peer)
+			gauge(out, "galleon_link_mtu_octets", "largest datagram from the peer", float64(l.MTU), peerLabels, peer)
 		}
 	}
 	for reason, n := range f.Drops {
-		counter(out, "galleon_dropped_packets", "packets dropped, by reason", float64(n), "reason", "", []string{reason})
+		counter(out, "galleon_dropped_packets", "packets dropped, by reason", float64(n), []string{"reason"}, []string{reason})
 	}
 	counter(out, "galleon_relayed_octets", "octets carried for others", float64(f.Relayed.Octets))
 	counter(out, "galleon_socket_kernel_drops", "datagrams that the kernel dropped for lack of buffer", float64(f.Socket.KernelDrops))
@@ -102,35 +109,51 @@ func collectStore(out chan<- prometheus.Metric, s store.Stats) {
 }
 
 func collectReplication(out chan<- prometheus.Metric, s replication.Status) {
+	type key struct {
+		policy, bucket string
+		to             topo.RouterID
+	}
+	flows := map[key]replication.FlowStatus{}
 	for _, f := range s.Flows {
 		if f.Inbound {
 			continue
 		}
-		flow := []string{f.Policy, f.To.String()}
-		gauge(out, "galleon_replication_pending_objects", "versions that the destination has not acknowledged", float64(f.PendingObjects), "policy", "to", flow)
-		gauge(out, "galleon_replication_pending_bytes", "bytes that the destination has not acknowledged", float64(f.PendingBytes), "policy", "to", flow)
+		// One metric twice would cost the whole scrape.
+		k := key{f.Policy, f.Bucket, f.To}
+		if g, ok := flows[k]; ok {
+			f.PendingObjects += g.PendingObjects
+			f.PendingBytes += g.PendingBytes
+			if !g.OldestPending.IsZero() && (f.OldestPending.IsZero() || g.OldestPending.Before(f.OldestPending)) {
+				f.OldestPending = g.OldestPending
+			}
+		}
+		flows[k] = f
+	}
+	for k, f := range flows {
+		flow := []string{k.policy, k.bucket, k.to.String()}
+		gauge(out, "galleon_replication_pending_objects", "versions that the destination has not acknowledged", float64(f.PendingObjects), flowLabels, flow)
+		gauge(out, "galleon_replication_pending_bytes", "bytes that the destination has not acknowledged", float64(f.PendingBytes), flowLabels, flow)
 		oldest := 0.0
 		if !f.OldestPending.IsZero() {
 			oldest = float64(f.OldestPending.Unix())
 		}
-		gauge(out, "galleon_replication_oldest_pending_timestamp_seconds", "time of the oldest pending version, 0 for none", oldest, "policy", "to", flow)
+		gauge(out, "galleon_replication_oldest_pending_timestamp_seconds", "time of the oldest pending version, 0 for none", oldest, flowLabels, flow)
 	}
 }
 
-func gauge(out chan<- prometheus.Metric, name, help string, v float64, labels ...any) {
+func gauge(out chan<- prometheus.Metric, name, help string, v float64, labels ...[]string) {
 	send(out, prometheus.GaugeValue, name, help, v, labels)
 }
 
-func counter(out chan<- prometheus.Metric, name, help string, v float64, labels ...any) {
+func counter(out chan<- prometheus.Metric, name, help string, v float64, labels ...[]string) {
 	send(out, prometheus.CounterValue, name+"_total", help, v, labels)
 }
 
-// send makes a metric. Labels are two names, the second may be empty, and their values.
-func send(out chan<- prometheus.Metric, t prometheus.ValueType, name, help string, v float64, labels []any) {
+// send makes a metric. Labels are none, or names and values.
+func send(out chan<- prometheus.Metric, t prometheus.ValueType, name, help string, v float64, labels [][]string) {
 	var names, values []string
-	if len(labels) == 3 {
-		values = labels[2].([]string)
-		names = []string{labels[0].(string), labels[1].(string)}[:len(values)]
+	if len(labels) == 2 {
+		names, values = labels[0], labels[1]
 	}
 	out <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), t, v, values...)
 }

@@ -57,6 +57,9 @@ func (c *Control) peerHandler() http.Handler {
 	mux.Handle("POST "+pathSigning, internal(c, func(ctx context.Context, m *member, from topo.RouterID, r signingRequest) (signingReply, error) {
 		return m.deriveFor(from, r)
 	}))
+	mux.Handle("POST "+pathSeal, internal(c, func(ctx context.Context, m *member, from topo.RouterID, r sealRequest) (sealReply, error) {
+		return m.sealFor(r)
+	}))
 	mux.Handle("/v1/", api)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get(s3Header) != "" {

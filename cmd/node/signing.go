@@ -66,13 +66,16 @@ func openSigningKeys(path string, region topo.Region) (*signingKeys, error) {
 	return k, nil
 }
 
-// derive makes the keys of every access key for a region and its days.
+// derive makes the keys of every access key for a region and its days. A secret that does not open costs its
+// own key only: the others come with the error.
 func derive(s *state.State, v *vault, region topo.Region, from time.Time) (map[string]map[string][]byte, error) {
 	out := make(map[string]map[string][]byte, len(s.Keys))
+	var errs []error
 	for id := range s.Keys {
 		secret, err := v.open(state.SealedKey(id), s.Sealed[state.SealedKey(id)])
 		if err != nil {
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
 		days := map[string][]byte{}
 		for d := range signingDays {
@@ -83,7 +86,7 @@ func derive(s *state.State, v *vault, region topo.Region, from time.Time) (map[s
 		}
 		out[id] = days
 	}
-	return out, nil
+	return out, errors.Join(errs...)
 }
 
 // deriveFor answers another router: keys for its own region only.
@@ -101,6 +104,9 @@ func (m *member) deriveFor(from topo.RouterID, r signingRequest) (signingReply, 
 	}
 	s := m.consensus.View()
 	k, err := derive(s, v, s.Routers[from].Region, day)
+	if len(k) > 0 {
+		err = nil // the asker's signing keys are what can be made
+	}
 	return signingReply{Keys: k}, err
 }
 
@@ -118,10 +124,10 @@ func (k *signingKeys) refresh(ctx context.Context, c *Control, m *member) error 
 	}
 	var got map[string]map[string][]byte
 	now := time.Now().UTC()
+	var bad error
 	if v := m.getVault(); v != nil {
-		var err error
-		if got, err = derive(s, v, k.region, now.AddDate(0, 0, -1)); err != nil {
-			return err
+		if got, bad = derive(s, v, k.region, now.AddDate(0, 0, -1)); len(got) == 0 {
+			return bad
 		}
 	} else {
 		var r signingReply
@@ -141,7 +147,7 @@ func (k *signingKeys) refresh(ctx context.Context, c *Control, m *member) error 
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.keys, k.fetched = got, time.Now()
-	return nil
+	return bad
 }
 
 func (k *signingKeys) get(accessKey, date, region string) []byte {

@@ -1,11 +1,13 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -101,13 +103,15 @@ func (c *Control) peerTransport(id topo.RouterID) *http.Transport {
 // peerTimeout bounds a call to another router: three times the longest way round the world, and a dial.
 const peerTimeout = 10 * time.Second
 
-// anyVoter calls f with voters, this one's neighbours first, until one answers.
+// distance is the round-trip time to a router, long when there is none.
+func (c *Control) distance(id topo.RouterID) time.Duration { return cmp.Or(c.rtt(id), peerTimeout) }
+
+// anyVoter calls f with the other voters, the nearest first, until one answers.
 func (c *Control) anyVoter(ctx context.Context, m *member, f func(id topo.RouterID) error) error {
 	var errs []error
-	for _, id := range m.consensus.View().Members {
-		if id == m.id.Router {
-			continue
-		}
+	ids := slices.DeleteFunc(slices.Clone(m.consensus.View().Members), func(id topo.RouterID) bool { return id == m.id.Router })
+	slices.SortStableFunc(ids, func(a, b topo.RouterID) int { return cmp.Compare(c.distance(a), c.distance(b)) })
+	for _, id := range ids {
 		err := f(id)
 		if err == nil {
 			return nil
