@@ -93,7 +93,7 @@ func (f *Forward) Run(ctx context.Context) error {
 }
 
 // configure takes what the control half says. It is the same configuration or a whole new one.
-func (f *Forward) configure(c forwardConfig) error {
+func (f *Forward) configure(c forwardConfig, hash string) error {
 	cred, err := c.credential()
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func (f *Forward) configure(c forwardConfig) error {
 		return err
 	}
 	f.mu.Lock()
-	f.config, f.hash = c, c.hash()
+	f.config, f.hash = c, hash
 	f.mu.Unlock()
 	f.setKernel()
 	f.once.Do(func() { close(f.configured) })

@@ -47,13 +47,9 @@ type forwardConfig struct {
 	Grace time.Duration `json:"grace"`
 }
 
-// hash names a configuration. It covers the key, but does not give it away.
-func (c forwardConfig) hash() string {
-	b, err := json.Marshal(c)
-	if err != nil {
-		panic(fmt.Sprintf("forward configuration does not encode: %v", err))
-	}
-	h := sha256.Sum256(b)
+// hashOf names an encoded configuration. It covers the key, but does not give it away.
+func hashOf(encoded []byte) string {
+	h := sha256.Sum256(encoded)
 	return hex.EncodeToString(h[:8])
 }
 
@@ -81,7 +77,7 @@ type ForwardStatus struct {
 
 // forwardHalf is what the link's server needs of the half that it stands before.
 type forwardHalf interface {
-	configure(forwardConfig) error
+	configure(c forwardConfig, hash string) error
 	status() ForwardStatus
 	explain(to topo.RouterID) (fabric.Explanation, error)
 }
@@ -92,11 +88,16 @@ func linkServer(f forwardHalf) http.Handler {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { writeJSON(w, f.status()) })
 	mux.HandleFunc("PUT /config", func(w http.ResponseWriter, r *http.Request) {
 		var c forwardConfig
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxLinkBody)).Decode(&c); err != nil {
+		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxLinkBody))
+		if err == nil {
+			err = json.Unmarshal(b, &c)
+		}
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		if err := f.configure(c); err != nil {
+		// The hash is of the bytes as they came: encoded once more they may be others.
+		if err := f.configure(c, hashOf(b)); err != nil {
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 			return
 		}
@@ -137,8 +138,8 @@ type linkClient struct {
 	mu     sync.Mutex
 	last   ForwardStatus
 	err    error
-	wanted *forwardConfig // never changed, only replaced
-	hash   string         // its
+	wanted []byte // encoded; never changed, only replaced
+	hash   string // its
 }
 
 func newLinkClient(dial func(context.Context) (net.Conn, error)) *linkClient {
@@ -154,18 +155,23 @@ func newLinkClient(dial func(context.Context) (net.Conn, error)) *linkClient {
 }
 
 // want sets what forward shall have; sync brings it there.
-func (l *linkClient) want(c forwardConfig) {
-	hash := c.hash()
+func (l *linkClient) want(c forwardConfig) error {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("encode forward's configuration: %w", err)
+	}
+	hash := hashOf(b)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if hash == l.hash {
-		return
+		return nil
 	}
-	l.wanted, l.hash = &c, hash
+	l.wanted, l.hash = b, hash
 	select {
 	case l.kick <- struct{}{}:
 	default:
 	}
+	return nil
 }
 
 // status gives what forward last said, or why it does not answer.
@@ -206,16 +212,8 @@ func (l *linkClient) explain(ctx context.Context, to topo.RouterID) (fabric.Expl
 
 func (l *linkClient) close() { l.http.CloseIdleConnections() }
 
-func (l *linkClient) call(ctx context.Context, method, path string, body, reply any) error {
-	var in io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return fmt.Errorf("ask forward %s: %w", path, err)
-		}
-		in = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://forward"+path, in)
+func (l *linkClient) call(ctx context.Context, method, path string, body []byte, reply any) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://forward"+path, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("ask forward %s: %w", path, err)
 	}

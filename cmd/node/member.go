@@ -149,10 +149,9 @@ func (c *Control) setForward(m *member, s *state.State) error {
 	if err != nil {
 		return fmt.Errorf("hand the credential to forward: %w", err)
 	}
-	c.link.want(forwardConfig{
+	return c.link.want(forwardConfig{
 		Fabric: meshConfig(s, m.id.Router, c.env.Config.Announced), Key: pem, Chain: keys.EncodeChain(cred.Chain), Grace: cred.Grace,
 	})
-	return nil
 }
 
 // Pace of the loops that keep things as they should be.
