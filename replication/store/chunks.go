@@ -11,8 +11,8 @@ import (
 	"github.com/galleon-net/galleon/replication/object"
 )
 
-// written counts chunks as they are stored; every group commits the counts. They are exact after a
-// collection; in between a crash, or two writers with the same chunk, can put them out by a few.
+// written counts chunks as they are stored; every group commits the counts. A collection makes them exact but
+// for what was written beside it; a crash, or two writers with the same chunk, can put them out by a few.
 type written struct{ chunks, bytes atomic.Int64 }
 
 func (w *written) load(c *counters) {

@@ -14,8 +14,9 @@ import (
 const formatVersion = pebble.FormatValueSeparation
 
 const (
-	// memTableSize bounds how much of the log a restart replays, and is written at once when full.
-	memTableSize = 32 << 20
+	// memTableSize bounds how much of the log a restart replays; up to memTables of them are in memory.
+	memTableSize = 16 << 20
+	memTables    = 4
 	// separateFrom is the least value in bytes that goes to a blob file.
 	separateFrom = 4 << 10
 	// blobDepth is how many blob files that overlap a table may refer to.
@@ -30,7 +31,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		FormatMajorVersion:          formatVersion,
 		CacheSize:                   s.opts.CacheBytes,
 		MemTableSize:                s.opts.memTable,
-		MemTableStopWritesThreshold: 4,
+		MemTableStopWritesThreshold: memTables,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       20,
 		MaxOpenFiles:                512,

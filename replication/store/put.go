@@ -20,8 +20,10 @@ func (s *Store) Put(ctx context.Context, v object.Version, o PutOptions) (object
 	if err := checkVersion(&v); err != nil {
 		return v, 0, fmt.Errorf("put %s/%s: %w", v.Bucket, v.Key, err)
 	}
-	if err := s.space.admit(); err != nil {
-		return v, 0, err
+	if !v.DeleteMarker {
+		if err := s.space.admit(); err != nil {
+			return v, 0, err
+		}
 	}
 	release, err := s.needChunks(&v)
 	if err != nil {

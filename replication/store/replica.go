@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/galleon-net/galleon/replication/object"
 )
@@ -34,7 +35,7 @@ func (s *Store) ApplyReplica(ctx context.Context, batch []Replica, cur Cursor) (
 			versions = append(versions, v)
 		}
 	}
-	if len(versions) > 0 {
+	if slices.ContainsFunc(versions, func(v *object.Version) bool { return !v.DeleteMarker }) {
 		if err := s.space.admit(); err != nil {
 			return 0, err
 		}

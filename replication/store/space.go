@@ -12,7 +12,7 @@ const (
 	// ballastName is a file that only takes up room, to be given up when the disk is full.
 	ballastName = "BALLAST"
 	// ballastSize lets what is in the memtables be written out once more.
-	ballastSize = 4 * memTableSize
+	ballastSize = memTables * memTableSize
 )
 
 // space keeps the store from filling its disk. Writes are admitted while FreeFloor bytes are free;
@@ -64,7 +64,7 @@ func (sp *space) open() error {
 }
 
 // fill takes the room where the file system can promise it, and leaves the file empty where it cannot:
-// writing 128 MiB of zeros at every first start would cost seconds.
+// writing that many zeros at every first start would cost seconds.
 func fill(f vfs.File) error {
 	if err := f.Preallocate(0, ballastSize); err != nil {
 		return nil

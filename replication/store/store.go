@@ -46,7 +46,7 @@ type Options struct {
 	// Fatal is called once when the disk refuses a write: nothing can be promised any more and the
 	// process should end and start again. Default: panic. If it returns, the store stays failed.
 	Fatal func(error)
-	// Rand makes the store's and uploads' identities (default crypto/rand).
+	// Rand makes the store's and uploads' identities (default crypto/rand). It must be safe for concurrent use.
 	Rand io.Reader
 
 	// memTable is the size of a memtable in bytes: memTableSize, smaller in tests that want flushes.
