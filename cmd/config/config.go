@@ -23,7 +23,10 @@ type Config struct {
 	Advertise Advertise `yaml:"advertise" comment:"how others reach it; empty lists mean the addresses of this machine's interfaces"`
 	Fabric    Fabric    `yaml:"fabric" comment:"the packet side"`
 	Store     Store     `yaml:"store" comment:"the object side"`
-	Log       Log       `yaml:"log" comment:"structured log on standard error"`
+	// Watchdog is how long one of the two processes may be silent before it counts as hung.
+	Watchdog time.Duration `yaml:"watchdog" comment:"a process that is silent for so long is killed and started again"`
+
+	Log Log `yaml:"log" comment:"structured log on standard error"`
 
 	// JoinTokenFile is read once, when the router has no identity yet, and used to join.
 	JoinTokenFile string `yaml:"join_token_file" comment:"a file with a join token, used once when the router has no identity yet; empty: wait for galleon join"`
@@ -96,8 +99,9 @@ func Default() Config {
 			RulePriority:  5201,
 			Mark:          0x6761,
 		},
-		Store: Store{MinFree: 256 << 20, CacheBytes: 64 << 20},
-		Log:   Log{Level: "info", Format: "text"},
+		Watchdog: 30 * time.Second,
+		Store:    Store{MinFree: 256 << 20, CacheBytes: 64 << 20},
+		Log:      Log{Level: "info", Format: "text"},
 	}
 }
 
@@ -133,6 +137,8 @@ func (c Config) Check() error {
 		return fmt.Errorf("fabric.protocol %d: want 5 to 255", c.Fabric.Protocol)
 	case c.Fabric.RulePriority < 1 || c.Fabric.RulePriority > 32765:
 		return fmt.Errorf("fabric.rule_priority %d: want 1 to 32765, ahead of the main table", c.Fabric.RulePriority)
+	case c.Watchdog < 3*time.Second || c.Watchdog > time.Hour:
+		return fmt.Errorf("watchdog %s: want 3s to 1h", c.Watchdog)
 	case c.Store.MinFree < 0:
 		return fmt.Errorf("store.min_free %d: want bytes, 0 or more", c.Store.MinFree)
 	case c.Store.CacheBytes < 1<<20:

@@ -16,6 +16,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 
@@ -44,9 +45,10 @@ func run(args []string) error {
 	flags := flag.NewFlagSet("galleond", flag.ContinueOnError)
 	path := flags.String("config", "", "configuration file (YAML); without it the defaults hold")
 	print := flags.Bool("print-config", false, "print the whole configuration with comments, and end")
+	check := flags.Bool("check-config", false, "say whether the configuration can be used, and end")
 	version := flags.Bool("version", false, "print the version, and end")
 	flags.Usage = func() {
-		fmt.Fprintln(flags.Output(), "galleond is the daemon of a Galleon edge router.\n\nusage: galleond [--config FILE] [--print-config]")
+		fmt.Fprintln(flags.Output(), "galleond is the daemon of a Galleon edge router.\n\nusage: galleond [--config FILE] [--check-config | --print-config | --version]")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -62,18 +64,43 @@ func run(args []string) error {
 		fmt.Println("galleond", node.Version)
 		return nil
 	}
+	if role != "" {
+		return runChild(role)
+	}
 	c, err := config.Load(*path)
 	if err != nil {
 		return err
 	}
-	if *print {
+	switch {
+	case *check:
+		fmt.Println("the configuration can be used")
+		return nil
+	case *print:
 		return c.Print(os.Stdout)
 	}
-	switch role {
-	case roleForward:
-		return runForward(c)
-	case roleControl:
-		return runControl(c)
-	}
 	return supervise(c, *path)
+}
+
+// runChild is one of the two processes that the supervisor starts, with the configuration that it hands over.
+func runChild(role string) error {
+	files, err := handed()
+	if err != nil {
+		return err
+	}
+	f, err := need(files, fdConfig)
+	if err != nil {
+		return err
+	}
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	c, err := config.Parse("the configuration as handed over", b)
+	if err != nil {
+		return err
+	}
+	if role == roleForward {
+		return runForward(c, files)
+	}
+	return runControl(c, files)
 }

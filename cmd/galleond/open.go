@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"syscall"
@@ -15,41 +16,74 @@ import (
 // initialMTU is the TUN device's until the cluster says otherwise: the least that IPv6 allows.
 const initialMTU = 1280
 
-// open opens whatever is not in files yet: on a first start everything, after an upgrade what the new
-// configuration adds. Nothing is kept when one of them fails.
-func open(c config.Config, files map[string]*os.File) error {
+// opening is one descriptor that a configuration asks for. An empty spec asks for none.
+type opening struct {
+	name, spec string
+	open       func() (*os.File, error)
+}
+
+func openings(c config.Config) []opening {
+	return []opening{
+		{fdForwardUDP, fmt.Sprintf("%s mark %d", c.Listen.Forward, c.Fabric.Mark),
+			func() (*os.File, error) { return openUDP("listen.forward", c.Listen.Forward, c.Fabric.Mark) }},
+		{fdControlUDP, c.Listen.Control.String(), func() (*os.File, error) { return openUDP("listen.control", c.Listen.Control, 0) }},
+		{fdTun, c.Fabric.Device, func() (*os.File, error) { return openTun(c.Fabric.Device) }},
+		{fdForwardSock, c.ForwardSocket(), func() (*os.File, error) { return openUnix(c.ForwardSocket()) }},
+		{fdAdminSock, c.AdminSocket(), func() (*os.File, error) { return openUnix(c.AdminSocket()) }},
+		{fdS3, c.Listen.S3, func() (*os.File, error) { return openTCP("listen.s3", c.Listen.S3) }},
+		{fdMetrics, c.Listen.Metrics, func() (*os.File, error) { return openTCP("listen.metrics", c.Listen.Metrics) }},
+	}
+}
+
+// open brings files in line with a configuration. On a first start it opens everything, or gives an error and
+// keeps nothing. After an upgrade it opens what the new configuration has otherwise; what cannot be had
+// stays as it was, which is told: a router that forwards on its old port is better than none.
+func open(c config.Config, files map[string]held, upgraded bool, log *slog.Logger) (err error) {
 	for _, dir := range []string{c.DataDir, c.RunDir} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make directory: %w", err)
 		}
 	}
-	steps := []struct {
-		name string
-		open func() (*os.File, error)
-	}{
-		{fdForwardUDP, func() (*os.File, error) { return openUDP("listen.forward", c.Listen.Forward, c.Fabric.Mark) }},
-		{fdControlUDP, func() (*os.File, error) { return openUDP("listen.control", c.Listen.Control, 0) }},
-		{fdTun, func() (*os.File, error) { return openTun(c.Fabric.Device) }},
-		{fdForwardSock, func() (*os.File, error) { return openUnix(c.ForwardSocket()) }},
-		{fdAdminSock, func() (*os.File, error) { return openUnix(c.AdminSocket()) }},
-		{fdS3, func() (*os.File, error) { return openTCP("listen.s3", c.Listen.S3) }},
-		{fdMetrics, func() (*os.File, error) { return openTCP("listen.metrics", c.Listen.Metrics) }},
-	}
 	var opened []string
-	for _, s := range steps {
-		if files[s.name] != nil {
-			continue
-		}
-		f, err := s.open()
+	defer func() {
 		if err != nil {
 			for _, n := range opened {
-				files[n].Close()
+				files[n].file.Close()
 				delete(files, n)
 			}
-			return err
+		}
+	}()
+	steps := openings(c)
+	if files[fdLock].file == nil {
+		steps = append([]opening{{fdLock, c.DataDir, func() (*os.File, error) { return lock(c.DataDir) }}}, steps...)
+	} else if files[fdLock].spec != c.DataDir {
+		log.Error("data_dir changes with a restart, not with an upgrade", "is", files[fdLock].spec, "want", c.DataDir)
+	}
+	for _, s := range steps {
+		old, have := files[s.name]
+		if have && old.spec == s.spec {
+			continue
+		}
+		var f *os.File
+		if s.spec != "" {
+			if f, err = s.open(); err != nil && upgraded && have {
+				log.Error("what was changed is not to be had; the old one stays", "is", old.spec, "want", s.spec, "err", err)
+				err = nil
+				continue
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if have {
+			old.file.Close()
+			delete(files, s.name)
+			if s.name == fdForwardSock || s.name == fdAdminSock {
+				_ = os.Remove(old.spec)
+			}
 		}
 		if f != nil {
-			files[s.name] = f
+			files[s.name] = held{f, s.spec}
 			opened = append(opened, s.name)
 		}
 	}
@@ -68,16 +102,13 @@ func openUDP(key string, addr config.Endpoint, mark int) (*os.File, error) {
 func openTun(name string) (*os.File, error) {
 	d, err := tun.Open(name, initialMTU)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("fabric.device: %w", err)
 	}
 	defer d.Close()
 	return d.File()
 }
 
 func openTCP(key, addr string) (*os.File, error) {
-	if addr == "" {
-		return nil, nil
-	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, inUse(key, addr, err)

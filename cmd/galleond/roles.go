@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -27,11 +28,7 @@ import (
 func newLogger(c config.Log) *slog.Logger { return node.NewLogger(os.Stderr, c) }
 
 // runForward is the process that carries packets.
-func runForward(c config.Config) error {
-	files, err := handed()
-	if err != nil {
-		return err
-	}
+func runForward(c config.Config, files map[string]held) error {
 	log := newLogger(c.Log).With("process", roleForward)
 	f, err := need(files, fdForwardUDP)
 	if err != nil {
@@ -60,15 +57,11 @@ func runForward(c config.Config) error {
 	half := node.NewForward(node.ForwardEnv{
 		Config: c, Socket: socket, Device: device, Kernel: k, Link: link, Interfaces: interfacesWith, Log: log,
 	})
-	return untilTold(files, half.Run)
+	return untilTold(files, half)
 }
 
 // runControl is the process with the disk. It gives up its privileges over the network first.
-func runControl(c config.Config) error {
-	files, err := handed()
-	if err != nil {
-		return err
-	}
+func runControl(c config.Config, files map[string]held) error {
 	log := newLogger(c.Log).With("process", roleControl)
 	if err := dropCapabilities(); err != nil {
 		log.Warn("privileges kept", "err", err)
@@ -93,7 +86,7 @@ func runControl(c config.Config) error {
 		},
 	}
 	for name, l := range map[string]*net.Listener{fdS3: &env.S3, fdMetrics: &env.Metrics} {
-		if files[name] != nil {
+		if _, ok := files[name]; ok {
 			if *l, err = listener(files, name); err != nil {
 				return err
 			}
@@ -103,11 +96,22 @@ func runControl(c config.Config) error {
 	if err != nil {
 		return err
 	}
-	return untilTold(files, half.Run)
+	return untilTold(files, half)
 }
 
-// untilTold runs a half until SIGTERM, saying every second that it lives.
-func untilTold(files map[string]*os.File, run func(context.Context) error) error {
+// half is what both processes have in common.
+type half interface {
+	Run(context.Context) error
+	// Alive returns when the half is well enough to answer.
+	Alive()
+}
+
+// beatPeriod is how often a child says that it lives.
+const beatPeriod = time.Second
+
+// untilTold runs a half until SIGTERM, saying that it lives for as long as it does.
+func untilTold(files map[string]held, h half) error {
+	defer runtime.KeepAlive(files) // some are only there to be open
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	status, err := need(files, fdStatus)
@@ -119,9 +123,10 @@ func untilTold(files map[string]*os.File, run func(context.Context) error) error
 	done := make(chan struct{})
 	defer close(done)
 	beating.Go(func() {
-		t := time.NewTicker(time.Second)
+		t := time.NewTicker(beatPeriod)
 		defer t.Stop()
 		for {
+			h.Alive()
 			if _, err := status.WriteString("alive\n"); err != nil {
 				return
 			}
@@ -132,7 +137,7 @@ func untilTold(files map[string]*os.File, run func(context.Context) error) error
 			}
 		}
 	})
-	if err := run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	if err := h.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
@@ -147,7 +152,7 @@ func fatal(log *slog.Logger) func(error) {
 	}
 }
 
-func listener(files map[string]*os.File, name string) (net.Listener, error) {
+func listener(files map[string]held, name string) (net.Listener, error) {
 	f, err := need(files, name)
 	if err != nil {
 		return nil, err

@@ -19,16 +19,11 @@ const (
 
 	// stopGrace is how long a child may take to end before it is killed.
 	stopGrace = 10 * time.Second
-	// silenceLimit is how long a child may be silent before it counts as hung.
-	silenceLimit = 30 * time.Second
 	// A child that ends is started again after minBackoff, twice as long each time up to maxBackoff,
 	// and from the beginning once it ran for steady.
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = 10 * time.Second
 	steady     = 30 * time.Second
-
-	// childrenVar carries role=pid pairs over an upgrade.
-	childrenVar = "GALLEON_CHILDREN"
 )
 
 // supervisor keeps two children running. All its methods run on the process's first thread.
@@ -36,7 +31,7 @@ type supervisor struct {
 	config   config.Config
 	path     string // of the configuration file
 	binary   string
-	files    map[string]*os.File
+	files    map[string]held
 	children []*child // forward, control: started in this order, stopped in the other
 	exits    chan *child
 	beats    chan beat
@@ -52,25 +47,24 @@ func supervise(c config.Config, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := open(c, files); err != nil {
+	former := os.Getenv(childrenVar)
+	os.Unsetenv(childrenVar)
+	log := newLogger(c.Log).With("process", "supervisor")
+	if err := open(c, files, len(files) > 0, log); err != nil {
 		return err
 	}
 	s := &supervisor{
 		config: c, path: path, binary: strings.TrimSuffix(binary, " (deleted)"), files: files,
-		exits: make(chan *child, 4), beats: make(chan beat, 16), log: newLogger(c.Log).With("process", "supervisor"),
+		exits: make(chan *child, 4), beats: make(chan beat, 16), log: log,
 	}
 	s.children = []*child{
-		{role: roleForward, fds: []string{fdForwardUDP, fdTun, fdForwardSock}},
-		{role: roleControl, fds: []string{fdControlUDP, fdAdminSock, fdS3, fdMetrics}},
+		{role: roleForward, fds: []string{fdLock, fdForwardUDP, fdTun, fdForwardSock}},
+		{role: roleControl, fds: []string{fdLock, fdControlUDP, fdAdminSock, fdS3, fdMetrics}},
 	}
-	adopted := os.Getenv(childrenVar)
-	os.Unsetenv(childrenVar)
-
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	for _, ch := range s.children {
-		if pid := adoptedPID(adopted, ch.role); pid != 0 {
-			s.replace(ch, pid)
+		if pid := childPID(former, ch.role); pid != 0 && s.adopt(ch, pid) == nil {
 			continue
 		}
 		if err := s.start(ch); err != nil {
@@ -89,14 +83,7 @@ func (s *supervisor) loop(signals chan os.Signal) error {
 	for {
 		select {
 		case ch := <-s.exits:
-			ch.running = false
-			if time.Since(ch.started) > steady {
-				ch.backoff = 0
-			}
-			ch.backoff = min(max(2*ch.backoff, minBackoff), maxBackoff)
-			ch.next = time.Now().Add(ch.backoff)
-			s.log.Warn("child ended; it will be started again", "role", ch.role, "how", ch.how, "in", ch.backoff)
-			time.AfterFunc(ch.backoff, func() { s.beats <- beat{} })
+			s.ended(ch)
 		case b := <-s.beats:
 			if b.child != nil && b.generation == b.child.generation {
 				b.child.heard = time.Now()
@@ -107,27 +94,22 @@ func (s *supervisor) loop(signals chan os.Signal) error {
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {
 				if err := s.upgrade(); err != nil {
-					s.log.Error("upgrade failed; the running version goes on", "err", err)
+					s.log.Error("upgrade failed; the running version and configuration go on", "err", err)
+					notify("READY=1")
 				}
 				continue
 			}
 			s.log.Info("stopping", "signal", sig.String())
 			notify("STOPPING=1")
 			s.stopAll()
+			for _, n := range []string{fdForwardSock, fdAdminSock} {
+				_ = os.Remove(s.files[n].spec)
+			}
 			return nil
 		}
+		s.renew()
 		for _, ch := range s.children {
-			switch {
-			case !ch.running && !time.Now().Before(ch.next):
-				if err := s.start(ch); err != nil {
-					s.log.Error("start child", "role", ch.role, "err", err)
-					ch.next = time.Now().Add(maxBackoff)
-				}
-			case ch.running && time.Since(ch.heard) > silenceLimit:
-				s.log.Error("child is silent; killing it", "role", ch.role, "for", silenceLimit)
-				ch.signal(syscall.SIGKILL)
-				ch.heard = time.Now()
-			}
+			s.keep(ch)
 		}
 		if !ready && s.children[0].ready && s.children[1].ready {
 			ready = true
@@ -136,72 +118,72 @@ func (s *supervisor) loop(signals chan os.Signal) error {
 	}
 }
 
+// ended notes the end of a child's process and when there shall be another.
+func (s *supervisor) ended(ch *child) {
+	asked := !ch.killAt.IsZero()
+	ch.running, ch.ready, ch.former, ch.killAt = false, false, false, time.Time{}
+	if asked {
+		ch.next = time.Now()
+		s.log.Info("child ended as it was told", "role", ch.role, "how", ch.how)
+		return
+	}
+	if time.Since(ch.started) > steady {
+		ch.backoff = 0
+	}
+	ch.backoff = min(max(2*ch.backoff, minBackoff), maxBackoff)
+	ch.next = time.Now().Add(ch.backoff)
+	s.log.Warn("child ended; it will be started again", "role", ch.role, "how", ch.how, "in", ch.backoff)
+	time.AfterFunc(ch.backoff, func() { s.beats <- beat{} })
+}
+
+// keep starts a child that does not run, and kills one that does not end or does not answer.
+func (s *supervisor) keep(ch *child) {
+	now := time.Now()
+	switch {
+	case !ch.running && !now.Before(ch.next):
+		if err := s.start(ch); err != nil {
+			s.log.Error("start child", "role", ch.role, "err", err)
+			ch.next = now.Add(maxBackoff)
+		}
+	case ch.running && !ch.killAt.IsZero() && now.After(ch.killAt):
+		s.log.Error("child did not end in time; killing it", "role", ch.role, "grace", stopGrace)
+		ch.signal(syscall.SIGKILL)
+		ch.killAt = now.Add(stopGrace)
+	case ch.running && !ch.former && now.Sub(ch.heard) > s.config.Watchdog:
+		s.log.Error("child is silent; killing it", "role", ch.role, "for", s.config.Watchdog)
+		ch.signal(syscall.SIGKILL)
+		ch.heard = now
+	}
+}
+
 // stopAll ends control first, since it still needs the paths that forward gives it.
 func (s *supervisor) stopAll() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
 	for i := len(s.children) - 1; i >= 0; i-- {
-		if ch := s.children[i]; ch.running {
-			s.stop(ch)
-		}
-	}
-}
-
-func (s *supervisor) stop(ch *child) {
-	ch.signal(syscall.SIGTERM)
-	deadline := time.NewTimer(stopGrace)
-	defer deadline.Stop()
-	for ch.running {
-		select {
-		case done := <-s.exits:
-			done.running = false
-		case <-s.beats:
-		case <-deadline.C:
-			s.log.Error("child did not end in time; killing it", "role", ch.role, "grace", stopGrace)
-			ch.signal(syscall.SIGKILL)
-			deadline.Reset(stopGrace)
-		}
-	}
-}
-
-// upgrade executes the binary on disk in this process. Descriptors and children stay.
-func (s *supervisor) upgrade() error {
-	if _, err := config.Load(s.path); err != nil {
-		return err
-	}
-	names := make([]string, 0, len(s.files))
-	for n, f := range s.files {
-		if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, f.Fd(), syscall.F_SETFD, 0); errno != 0 {
-			return fmt.Errorf("keep descriptor %s open: %w", n, errno)
-		}
-		names = append(names, n)
-	}
-	env := append(os.Environ(), fdList(names, func(i int) int { return int(s.files[names[i]].Fd()) }))
-	var pids []string
-	for _, ch := range s.children {
+		ch := s.children[i]
 		if ch.running {
-			pids = append(pids, ch.role+"="+strconv.Itoa(ch.pid))
+			ch.end()
+		}
+		for ch.running {
+			select {
+			case done := <-s.exits:
+				done.running = false
+			case <-s.beats:
+			case <-tick.C:
+				notifyWatchdog()
+			}
+			if ch.running && time.Now().After(ch.killAt) {
+				s.log.Error("child did not end in time; killing it", "role", ch.role, "grace", stopGrace)
+				ch.signal(syscall.SIGKILL)
+				ch.killAt = time.Now().Add(stopGrace)
+			}
 		}
 	}
-	env = append(env, childrenVar+"="+strings.Join(pids, ","))
-	s.log.Info("upgrading", "binary", s.binary)
-	return syscall.Exec(s.binary, os.Args, env)
 }
 
-// replace ends a child of the version before and starts its successor.
-func (s *supervisor) replace(ch *child, pid int) {
-	p, err := os.FindProcess(pid)
-	if err == nil {
-		_ = p.Signal(syscall.SIGTERM)
-		timer := time.AfterFunc(stopGrace, func() { _ = p.Kill() })
-		_, _ = p.Wait()
-		timer.Stop()
-	}
-	if err := s.start(ch); err != nil {
-		s.log.Error("start child", "role", ch.role, "err", err)
-		ch.next = time.Now().Add(minBackoff)
-	}
-}
-
-func adoptedPID(list, role string) int {
+// childPID finds a child in a list of role=number pairs.
+func childPID(list, role string) int {
 	for _, pair := range strings.Split(list, ",") {
 		if r, p, ok := strings.Cut(pair, "="); ok && r == role {
 			pid, _ := strconv.Atoi(p)
