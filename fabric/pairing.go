@@ -81,7 +81,7 @@ type conditions struct {
 
 // wants says whether a session of kind k is to be dialed now.
 func (p *pairing) wants(k kind, now time.Time, c conditions) bool {
-	missing, mine := p.missing(k, c)
+	missing, mine := p.missing(k, now, c)
 	if !missing {
 		p.lacking[k] = time.Time{}
 		return false
@@ -104,7 +104,7 @@ func (p *pairing) wants(k kind, now time.Time, c conditions) bool {
 }
 
 // missing says whether kind k lacks a session, and whether it is for this router to dial it first.
-func (p *pairing) missing(k kind, c conditions) (missing, mine bool) {
+func (p *pairing) missing(k kind, now time.Time, c conditions) (missing, mine bool) {
 	noDirect := p.held[direct] == nil || c.linkDown
 	lower := p.self < p.peer
 	switch k {
@@ -112,7 +112,10 @@ func (p *pairing) missing(k kind, c conditions) (missing, mine bool) {
 		if !c.dialable {
 			return false, false
 		}
-		if noDirect {
+		// A session over a link that is down may be one that the peer has lost. Another is only worth a
+		// try when this one has had its time: on a machine that is too busy for its probes, sessions
+		// would else replace each other as fast as they can be dialed.
+		if noDirect && (p.held[direct] == nil || now.Sub(p.held[direct].since) >= settleFor) {
 			return true, lower
 		}
 		return c.rekey, c.newest

@@ -155,3 +155,24 @@ func TestEpochsNeverMeet(t *testing.T) {
 		}
 	})
 }
+
+// TestSessionsOverADownLinkTakeTurns has a link whose probes fail while handshakes get through, as on a
+// machine that is too busy to answer in time: a session is not replaced before it has had its time.
+func TestSessionsOverADownLinkTakeTurns(t *testing.T) {
+	p := pairing{self: 1, peer: 2}
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	down := conditions{dialable: true, linkDown: true}
+	dials := 0
+	for range 600 { // a minute
+		if p.wants(direct, now, down) {
+			dials++
+			epoch := p.begin(direct)
+			p.finish(direct, now, nil, rand.New(rand.NewPCG(1, 2)))
+			p.ready(direct, holding{epoch: epoch, dialed: true, life: 1, since: now})
+		}
+		now = now.Add(100 * time.Millisecond)
+	}
+	if dials < 2 || dials > 7 {
+		t.Errorf("%d sessions in a minute, want one about every %s", dials, settleFor)
+	}
+}
