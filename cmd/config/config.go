@@ -129,8 +129,8 @@ func (c Config) Check() error {
 		return fmt.Errorf("listen.forward and listen.control are both port %d: they are two sockets", c.Listen.Forward.Port())
 	case c.Fabric.Device == "" || len(c.Fabric.Device) > maxDevice:
 		return fmt.Errorf("fabric.device %q: want 1 to %d characters", c.Fabric.Device, maxDevice)
-	case c.Fabric.ProbeInterval < 5*time.Millisecond || c.Fabric.ProbeInterval > 10*time.Second:
-		return fmt.Errorf("fabric.probe_interval %s: want 5ms to 10s", c.Fabric.ProbeInterval)
+	case c.Fabric.ProbeInterval < 5*time.Millisecond || c.Fabric.ProbeInterval > 500*time.Millisecond:
+		return fmt.Errorf("fabric.probe_interval %s: want 5ms to 500ms", c.Fabric.ProbeInterval)
 	case c.Fabric.Table < 1 || c.Fabric.Table > 1<<31-1 || c.Fabric.Table >= 253 && c.Fabric.Table <= 255:
 		return fmt.Errorf("fabric.table %d: want a table of its own, not 0 or the system's 253 to 255", c.Fabric.Table)
 	case c.Fabric.Protocol < 5 || c.Fabric.Protocol > 255:

@@ -29,6 +29,7 @@ func newLogger(c config.Log) *slog.Logger { return node.NewLogger(os.Stderr, c) 
 
 // runForward is the process that carries packets.
 func runForward(c config.Config, files map[string]held) error {
+	renice(niceForward)
 	log := newLogger(c.Log).With("process", roleForward)
 	f, err := need(files, fdForwardUDP)
 	if err != nil {
@@ -62,6 +63,7 @@ func runForward(c config.Config, files map[string]held) error {
 
 // runControl is the process with the disk. It gives up its privileges over the network first.
 func runControl(c config.Config, files map[string]held) error {
+	renice(niceControl)
 	log := newLogger(c.Log).With("process", roleControl)
 	if err := dropCapabilities(); err != nil {
 		log.Warn("privileges kept", "err", err)

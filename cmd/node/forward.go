@@ -128,7 +128,7 @@ func (f *Forward) setKernel() {
 		Protocol: f.env.Config.Fabric.Protocol, RulePriority: f.env.Config.Fabric.RulePriority,
 	}
 	base.Mark = uint32(f.env.Config.Fabric.Mark)
-	if err := f.net.Set(kernelConfig(base, f.config.Fabric, f.routes)); err != nil {
+	if err := f.net.Set(kernelConfig(base, f.config.Fabric, f.routes, f.config.Pools)); err != nil {
 		f.env.Log.Error("the kernel keeps its routes as they are", "err", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -41,6 +42,8 @@ const linkTimeout = 5 * time.Second
 // forwardConfig is all that forward is told.
 type forwardConfig struct {
 	Fabric fabric.Config `json:"fabric"`
+	// Pools are the ranges of all routers' loopbacks: guarded whole, also those that nobody has yet.
+	Pools []netip.Prefix `json:"pools"`
 	// Key and Chain are the router's credential in PEM.
 	Key   []byte        `json:"key"`
 	Chain []byte        `json:"chain"`

@@ -30,9 +30,11 @@ func meshConfig(s *state.State, self topo.RouterID, announced func([]topo.SegPre
 }
 
 // kernelConfig is what the kernel shall look like for a mesh that reaches these prefixes. Only the
-// default segment is in the kernel's main view.
-func kernelConfig(base plan.Config, mesh fabric.Config, routes fabric.RouteSet) plan.Config {
+// default segment is in the kernel's main view. The pools of loopbacks are guarded whole: control may dial
+// a router that joined a moment ago before there is a route to it.
+func kernelConfig(base plan.Config, mesh fabric.Config, routes fabric.RouteSet, pools []netip.Prefix) plan.Config {
 	c := base
+	c.Guards = append(c.Guards, pools...)
 	c.MTU = mesh.FabricMTU
 	var source4, source6 netip.Addr
 	for _, r := range mesh.Routers {
