@@ -12,7 +12,7 @@ const maxHold = 10 * time.Second
 
 // gate lets the most urgent flows ask for chunks first: while a flow of higher priority waits for chunks,
 // those below it ask for none. What was asked for already still comes, so a flow is never cut off in the
-// middle, and how much that can be is bounded by maxAsked.
+// middle, and how much that can be is a second's worth (intake.go).
 type gate struct {
 	mu      sync.Mutex
 	busy    map[*follower]int // priority of flows that wait for chunks

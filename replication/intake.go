@@ -6,15 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/galleon-net/galleon/replication/object"
 	"github.com/galleon-net/galleon/replication/store"
 )
 
+// How much may be asked for and not have come, in bytes. It is what is in the way of a more urgent flow that
+// begins to want, so it follows the link: it grows while answers take less than askAge, and shrinks while they
+// take longer.
 const (
-	// maxAsked bounds the chunks that are asked for and have not come, in bytes: what is on its way when a
-	// more urgent flow begins to want. It fills 1 Gbit/s over 500 ms.
-	maxAsked = 64 << 20
+	firstAsked = 4 << 20
+	minAsked   = 1 << 20
+	maxAsked   = 64 << 20 // fills 1 Gbit/s over 500 ms
+	askAge     = time.Second
+	// askPart is how much is asked for in one frame.
+	askPart = 1 << 20
 	// maxQueue bounds the versions that wait in batches, with room for a source that counts otherwise.
 	maxQueue = 2 * windowEntries
 )
@@ -40,6 +47,7 @@ type intake struct {
 	queued   int      // versions in it
 	expected []wanted // asked for and not come, in order
 	asked    int64    // bytes of those
+	window   int64    // how many they may be
 	open     int      // chunks that batches of the queue wait for
 	under    map[object.ChunkID]bool
 	batches  int
@@ -60,11 +68,12 @@ type inbound struct {
 type wanted struct {
 	ref object.ChunkRef
 	in  *inbound
+	at  time.Time // when it was asked for
 }
 
 func newIntake(f *follower, fr *framer, c *conduit) *intake {
 	return &intake{
-		f: f, fr: fr, c: c, under: map[object.ChunkID]bool{},
+		f: f, fr: fr, c: c, window: firstAsked, under: map[object.ChunkID]bool{},
 		wakeAsk: make(chan struct{}, 1), wakeDo: make(chan struct{}, 1),
 	}
 }
@@ -210,18 +219,20 @@ func (i *intake) ask(ctx context.Context) error {
 func (i *intake) toAsk() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.asked < maxAsked && i.open > len(i.expected)
+	return i.asked < i.window && i.open > len(i.expected)
 }
 
 // nextPart moves a part of what is missing to what is expected.
 func (i *intake) nextPart() (ids []object.ChunkID) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	end := min(i.window, i.asked+askPart)
+	now := time.Now()
 	for _, in := range i.queue {
-		for len(in.ask) > 0 && len(ids) < wantPart && i.asked < maxAsked {
+		for len(in.ask) > 0 && len(ids) < wantPart && i.asked < end {
 			c := in.ask[0]
 			in.ask = in.ask[1:]
-			i.expected = append(i.expected, wanted{c, in})
+			i.expected = append(i.expected, wanted{c, in, now})
 			i.asked += int64(c.Size)
 			ids = append(ids, c.ID)
 		}
@@ -270,6 +281,11 @@ func (i *intake) came(w wanted, why string) {
 	defer i.mu.Unlock()
 	i.expected = i.expected[1:]
 	i.asked -= int64(w.ref.Size)
+	if time.Since(w.at) < askAge {
+		i.window = min(i.window+int64(w.ref.Size), maxAsked)
+	} else {
+		i.window = max(i.window-int64(w.ref.Size), minAsked)
+	}
 	i.open--
 	w.in.open--
 	delete(i.under, w.ref.ID)
@@ -284,7 +300,7 @@ func (i *intake) came(w wanted, why string) {
 	if w.in.open == 0 {
 		poke(i.wakeDo)
 	}
-	if i.open > len(i.expected) && i.asked < maxAsked {
+	if i.open > len(i.expected) && i.asked < i.window {
 		poke(i.wakeAsk)
 	}
 	i.f.e.gate.set(i.f, i.f.rule.priority, i.open > 0)

@@ -12,12 +12,11 @@ import (
 // a rate, and no more than a window is on its way.
 type wire struct {
 	latency time.Duration
-	rate    int64 // bytes per second, 0: no limit
+	link    *link
 
 	mu       sync.Mutex
 	queue    []segment
 	queued   int
-	last     time.Time // when the last byte leaves
 	budget   *budget
 	err      error // of reads, once the queue is empty
 	deadR    time.Time
@@ -31,7 +30,35 @@ type segment struct {
 	data []byte
 }
 
-const wireWindow = 16 << 20
+// link is what wires may share: no more than rate bytes per second, 0: no limit.
+type link struct {
+	rate int64
+	mu   sync.Mutex
+	last time.Time // when the last byte leaves
+}
+
+// send says when n bytes that are written now have left.
+func (l *link) send(n int) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if l.rate == 0 {
+		return now
+	}
+	if l.last.Before(now) {
+		l.last = now
+	}
+	l.last = l.last.Add(time.Duration(int64(n) * int64(time.Second) / l.rate))
+	return l.last
+}
+
+// window is how much a congestion control would have on its way.
+func (l *link) window() int {
+	if l.rate > 0 {
+		return 1 << 20
+	}
+	return 64 << 20
+}
 
 // budget is how many bytes both directions of a stream carry before it breaks; negative: any number.
 type budget struct {
@@ -72,7 +99,7 @@ func (w *wire) write(p []byte) (n int, err error) {
 			w.mu.Unlock()
 			return n, err
 		}
-		room := wireWindow - w.queued
+		room := w.link.window() - w.queued
 		if room <= 0 {
 			w.waitLocked(w.deadW)
 			continue
@@ -80,14 +107,7 @@ func (w *wire) write(p []byte) (n int, err error) {
 		part := p[n:min(len(p), n+room)]
 		pass := w.budget.take(len(part))
 		if pass > 0 {
-			leave := now
-			if w.rate > 0 {
-				if w.last.After(now) {
-					leave = w.last
-				}
-				leave = leave.Add(time.Duration(int64(pass) * int64(time.Second) / w.rate))
-				w.last = leave
-			}
+			leave := w.link.send(pass)
 			w.queue = append(w.queue, segment{leave.Add(w.latency), append([]byte(nil), part[:pass]...)})
 			w.queued += pass
 			n += pass
@@ -170,10 +190,10 @@ type stream struct {
 }
 
 // newStream makes two ends. on is called when left bytes have passed and the stream breaks.
-func newStream(latency time.Duration, rate, left int64) (a, b *stream, used *budget) {
+func newStream(latency time.Duration, there, back *link, left int64) (a, b *stream, used *budget) {
 	used = &budget{left: left}
-	ab := &wire{latency: latency, rate: rate, budget: used, changed: make(chan struct{})}
-	ba := &wire{latency: latency, rate: rate, budget: used, changed: make(chan struct{})}
+	ab := &wire{latency: latency, link: there, budget: used, changed: make(chan struct{})}
+	ba := &wire{latency: latency, link: back, budget: used, changed: make(chan struct{})}
 	used.on = func() {
 		ab.end(io.ErrUnexpectedEOF, false)
 		ba.end(io.ErrUnexpectedEOF, false)

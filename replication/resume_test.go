@@ -304,7 +304,7 @@ func TestJoinLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, a, b := pair(t)
 		defer w.close()
-		for i := range 1500 {
+		for i := range 700 {
 			a.put("kept", fmt.Sprintf("k%d", i%3), fmt.Appendf(nil, "version %d", i))
 		}
 		for i := range 300 {

@@ -32,12 +32,12 @@ type world struct {
 
 	mu      sync.Mutex
 	latency time.Duration // one way
-	rate    int64
+	rate    int64         // of a stream, or, with access, into a router
+	access  bool
 	cut     map[topo.Pair]bool
 	streams map[*stream]topo.Pair
 	// breakAfter, if not nil, says after how many bytes the next stream breaks; negative: never.
 	breakAfter func(from, to topo.RouterID) int64
-	wireBytes  func() int64
 	budgets    []*budget
 	dials      int
 }
@@ -50,6 +50,7 @@ type site struct {
 	mem    *vfs.MemFS
 	fs     vfs.FS // mem, or something around it
 	skew   time.Duration
+	link   *link
 	free   uint64 // of the disk, in bytes; guarded by w.mu
 
 	store  *store.Store
@@ -74,7 +75,7 @@ func newWorld(t testing.TB) *world {
 
 // add makes a router; the first of a region is its owner.
 func (w *world) add(id topo.RouterID, region topo.Region) *site {
-	s := &site{w: w, id: id, region: region, mem: vfs.NewCrashableMem(), free: 1 << 40}
+	s := &site{w: w, id: id, region: region, mem: vfs.NewCrashableMem(), free: 1 << 40, link: &link{rate: w.rate}}
 	s.fs = s.mem
 	w.sites[id] = s
 	w.topo.Regions[region] = append(w.topo.Regions[region], id)
@@ -208,7 +209,11 @@ func (s *site) dial(ctx context.Context, to topo.RouterID) (net.Conn, error) {
 	if w.breakAfter != nil {
 		left = w.breakAfter(s.id, to)
 	}
-	a, b, used := newStream(w.latency, w.rate, left)
+	there, back := &link{rate: w.rate}, &link{rate: w.rate}
+	if w.access {
+		there, back = peer.link, s.link
+	}
+	a, b, used := newStream(w.latency, there, back, left)
 	w.streams[a] = pair
 	w.budgets = append(w.budgets, used)
 	w.dials++
