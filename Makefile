@@ -1,4 +1,6 @@
-# Everything here needs Go and make, and nothing else.
+# Everything that a newcomer needs is `make demo` and `make test`. Both do all their own set-up; Go and
+# make are enough. Long measurements and soaks have targets of their own and are not part of either.
+
 GO ?= go
 export CGO_ENABLED = 0
 
@@ -6,16 +8,53 @@ export CGO_ENABLED = 0
 # make demo KEEP=1       leaves everything running at the end, and says what to try
 INPUT ?=
 KEEP ?=
+FUZZTIME ?= 30s
 
-.PHONY: build demo lab-clean
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@latest
+CLIENTS     = awscli rclone s3cmd python3-boto3
 
-build:
-	$(GO) build -o bin/ ./cmd/galleond ./cmd/galleon
+.PHONY: build demo lab-clean test race lint vuln cross fuzz interop clean
 
-demo: build
-	$(GO) build -o bin/demo ./tests/lab/demo
+build: ## the daemon and the CLI, in bin/
+	$(GO) build -trimpath -o bin/ ./cmd/galleond ./cmd/galleon
+
+demo: build ## a whole fabric on this machine
+	$(GO) build -trimpath -o bin/demo ./tests/lab/demo
 	@bin/demo $(if $(KEEP),-keep) $(if $(INPUT),-input "$(INPUT)")
 
-# lab-clean removes what failed or crashed demos left under the directory for temporary files.
-lab-clean:
+lab-clean: ## removes what failed or crashed demos left under the directory for temporary files
 	$(GO) run ./tests/lab/demo clean
+
+test: build ## vet, and every test that this account may run; those that need more say so
+	$(GO) vet ./...
+	$(GO) test -timeout 20m ./...
+
+race: ## the concurrent rooms under the race detector; needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m ./fabric/... ./netcfg/... ./replication/... ./consensus/... ./cmd/...
+
+lint: ## formatting and static analysis
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	$(GO) run $(STATICCHECK) ./...
+
+vuln: ## known vulnerabilities of what is linked in; needs the vulnerability database
+	$(GO) run $(GOVULNCHECK) ./...
+
+cross: ## the CLI for desks, the daemon for other routers
+	for os in darwin windows; do GOOS=$$os $(GO) build -o /dev/null ./cmd/galleon || exit 1; done
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/galleond
+
+fuzz: ## every fuzz target for FUZZTIME
+	@for p in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+		done; done
+
+interop: ## real object clients from Debian's packages against a running fabric
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get install -y --no-install-recommends $(CLIENTS) >/dev/null 2>&1 || { apt-get update && apt-get install -y --no-install-recommends $(CLIENTS); } >/dev/null; \
+	else echo "to try every client, install: $(CLIENTS)"; fi
+	$(GO) test -count=1 -v -timeout 15m ./tests/interop
+
+clean:
+	rm -rf bin out
