@@ -244,6 +244,7 @@ func TestNewIncarnation(t *testing.T) {
 		w.settle()
 		a.halt()
 		a.mem, a.fs = backup, backup
+		a.clock = &object.Clock{}
 		o := a.options()
 		o.NewIncarnation = true
 		st, err := store.Open(o)

@@ -149,8 +149,8 @@ func TestManySmallObjects(t *testing.T) {
 		t.Logf("%d objects, %d bytes on the wire: %s, %.1f round trips", n, w.sent(), took, took.Seconds()/0.25)
 		// Dial and hello, then a window of 8,192 versions whose chunks are asked for in a window that doubles
 		// from 4 MiB each round trip, then the rest.
-		if took > 3*time.Second {
-			t.Errorf("%d small objects took %s over a round trip of 250 ms, want at most 3 s", n, took)
+		if took > 2*time.Second {
+			t.Errorf("%d small objects took %s over a round trip of 250 ms, want at most 2 s", n, took)
 		}
 	})
 }

@@ -49,7 +49,7 @@ type site struct {
 	region topo.Region
 	mem    *vfs.MemFS
 	fs     vfs.FS // mem, or something around it
-	skew   time.Duration
+	clock  *object.Clock
 	link   *link
 	free   uint64 // of the disk, in bytes; guarded by w.mu
 
@@ -119,7 +119,7 @@ func (w *world) close() {
 
 func (s *site) options() store.Options {
 	return store.Options{
-		Dir: "store", FS: s.fs, TenantKey: [32]byte{1}, Region: s.region, Router: s.id, Clock: &object.Clock{}, MinPartSize: -1,
+		Dir: "store", FS: s.fs, TenantKey: [32]byte{1}, Region: s.region, Router: s.id, Clock: s.clock, MinPartSize: -1,
 		Versioned: func(b string) bool { return b != "plain" }, CacheBytes: 1 << 20,
 		FreeBytes: func() (uint64, error) {
 			s.w.mu.Lock()
@@ -132,6 +132,7 @@ func (s *site) options() store.Options {
 
 func (s *site) start() {
 	s.w.t.Helper()
+	s.clock = &object.Clock{}
 	st, err := store.Open(s.options())
 	if err != nil {
 		s.w.t.Fatal(err)
