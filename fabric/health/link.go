@@ -264,7 +264,8 @@ func (l *Link) restart(seq uint64) {
 func (l *Link) Tick(now time.Time) []Event {
 	// A caller that was itself asleep must not blame the link: what arrived meanwhile may still wait in
 	// the socket. It gets one interval to be read.
-	late := now.Sub(l.ticked) > time.Duration(l.cfg.Miss)*l.cfg.Interval
+	// Two intervals without a Tick are enough to say so: of three that may be missed, most are then our own.
+	late := now.Sub(l.ticked) >= 2*l.cfg.Interval
 	l.ticked = now
 	if l.status.State == Down || now.Before(l.Due()) {
 		return nil
