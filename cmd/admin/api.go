@@ -24,6 +24,8 @@ type API interface {
 	ClusterJoin(context.Context, ClusterJoinRequest) (ClusterJoinReply, error)
 	ClusterStatus(context.Context, ClusterStatusRequest) (ClusterStatusReply, error)
 	ClusterAudit(context.Context, ClusterAuditRequest) (ClusterAuditReply, error)
+	ClusterTransfer(context.Context, ClusterTransferRequest) (ClusterTransferReply, error)
+	ClusterBackup(context.Context, ClusterBackupRequest) (ClusterBackupReply, error)
 
 	TokenCreate(context.Context, TokenCreateRequest) (TokenCreateReply, error)
 	TokenList(context.Context, TokenListRequest) (TokenListReply, error)
@@ -120,6 +122,7 @@ type ClusterStatusReply struct {
 	AuditHash    string         `json:"audit_hash,omitempty"`
 	CertExpires  time.Time      `json:"cert_expires,omitzero"`
 	Forward      string         `json:"forward,omitempty"` // up, or what is wrong with the forward process
+	Problem      string         `json:"problem,omitempty"` // what keeps the router from its part in the cluster
 	Members      []MemberStatus `json:"members,omitempty"`
 	Regions      int            `json:"regions,omitempty"`
 	Routers      int            `json:"routers,omitempty"`
@@ -157,6 +160,27 @@ type AuditEntry struct {
 	Reason string    `json:"reason,omitempty"`
 	What   string    `json:"what"`
 	Hash   string    `json:"hash"`
+}
+
+// ClusterTransferRequest hands the leadership to another voter, by name or number; empty: to the one that suits best.
+type ClusterTransferRequest struct {
+	To string `json:"to,omitempty"`
+}
+
+// ClusterTransferReply says who leads now.
+type ClusterTransferReply struct {
+	Leader string `json:"leader"`
+}
+
+// ClusterBackupRequest asks for the catalog.
+type ClusterBackupRequest struct{}
+
+// ClusterBackupReply has the catalog as it was agreed on at Index. Secrets in it are sealed under the voters' key.
+type ClusterBackupReply struct {
+	Cluster     string `json:"cluster"`
+	Incarnation uint32 `json:"incarnation"`
+	Index       uint64 `json:"index"`
+	Data        []byte `json:"data,omitempty"`
 }
 
 // Change is who asks and why; it is part of every request that changes the catalog.

@@ -58,12 +58,12 @@ func (c *Client) Raw(ctx context.Context, name string, request []byte) ([]byte, 
 		return nil, fmt.Errorf("call %s: %w", name, err)
 	}
 	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
 	if err != nil {
 		return nil, fmt.Errorf("call %s: read the reply: %w", name, err)
 	}
-	if len(b) > maxBody {
-		return nil, fmt.Errorf("call %s: the reply is larger than %d bytes", name, maxBody)
+	if len(b) > maxReply {
+		return nil, fmt.Errorf("call %s: the reply is larger than %d bytes", name, maxReply)
 	}
 	if resp.StatusCode != http.StatusOK {
 		err := ReadError(resp.Status, b)
@@ -109,6 +109,16 @@ func (c *Client) ClusterStatus(ctx context.Context, r ClusterStatusRequest) (Clu
 // ClusterAudit calls the daemon.
 func (c *Client) ClusterAudit(ctx context.Context, r ClusterAuditRequest) (ClusterAuditReply, error) {
 	return ask[ClusterAuditRequest, ClusterAuditReply](ctx, c, "ClusterAudit", r)
+}
+
+// ClusterTransfer calls the daemon.
+func (c *Client) ClusterTransfer(ctx context.Context, r ClusterTransferRequest) (ClusterTransferReply, error) {
+	return ask[ClusterTransferRequest, ClusterTransferReply](ctx, c, "ClusterTransfer", r)
+}
+
+// ClusterBackup calls the daemon.
+func (c *Client) ClusterBackup(ctx context.Context, r ClusterBackupRequest) (ClusterBackupReply, error) {
+	return ask[ClusterBackupRequest, ClusterBackupReply](ctx, c, "ClusterBackup", r)
 }
 
 // TokenCreate calls the daemon.

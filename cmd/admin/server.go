@@ -11,8 +11,11 @@ import (
 	"github.com/galleon-net/galleon/fabric/topo"
 )
 
-// maxBody bounds a request and a reply, in bytes.
-const maxBody = 8 << 20
+// Bounds in bytes. The largest reply is a backup: a whole catalog, in base 64.
+const (
+	maxBody  = 8 << 20
+	maxReply = 24 << 20
+)
 
 // Caller is who asks: an account on this machine or another router.
 type Caller struct {
@@ -42,7 +45,8 @@ type Authorise func(ctx context.Context, caller Caller, method string, request a
 func methods(a API) map[string]method {
 	return map[string]method{
 		"ClusterInit": call(a.ClusterInit), "ClusterJoin": call(a.ClusterJoin), "ClusterStatus": call(a.ClusterStatus),
-		"ClusterAudit": call(a.ClusterAudit), "TokenCreate": call(a.TokenCreate), "TokenList": call(a.TokenList),
+		"ClusterAudit": call(a.ClusterAudit), "ClusterTransfer": call(a.ClusterTransfer), "ClusterBackup": call(a.ClusterBackup),
+		"TokenCreate": call(a.TokenCreate), "TokenList": call(a.TokenList),
 		"TokenDelete": call(a.TokenDelete), "RouterList": call(a.RouterList), "RouterDrain": call(a.RouterDrain),
 		"RouterRevoke": call(a.RouterRevoke), "LinkList": call(a.LinkList), "PathShow": call(a.PathShow),
 		"RouteList": call(a.RouteList), "PrefixList": call(a.PrefixList), "PrefixGrant": call(a.PrefixGrant),

@@ -33,7 +33,7 @@ func Load(path string) (Config, error) {
 // Parse reads a configuration from bytes; path is for error messages.
 func Parse(path string, b []byte) (Config, error) {
 	c := Default()
-	if err := strict(b, &c); err != nil {
+	if err := strict(b, &c, configKeys); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := c.Check(); err != nil {
@@ -121,14 +121,14 @@ func ParsePolicies(b []byte) ([]object.Policy, error) {
 	var one policyFile
 	var keys map[string]yaml.Node
 	if err := yaml.Unmarshal(b, &keys); err != nil {
-		return nil, clean(err)
+		return nil, clean(err, policyKeys)
 	}
 	if _, ok := keys["policies"]; ok {
-		if err := strict(b, &list); err != nil {
+		if err := strict(b, &list, policyKeys); err != nil {
 			return nil, err
 		}
 	} else {
-		if err := strict(b, &one); err != nil {
+		if err := strict(b, &one, policyKeys); err != nil {
 			return nil, err
 		}
 		list.Policies = []policyFile{one}
@@ -172,12 +172,18 @@ func readFile(path string) ([]byte, error) {
 	return b, nil
 }
 
-// strict decodes YAML and refuses keys that the target does not have.
-func strict(b []byte, into any) error {
+// Where people find the keys that there are.
+const (
+	configKeys = "galleond --print-config lists the keys"
+	policyKeys = "galleon policy apply --help shows the keys"
+)
+
+// strict decodes YAML and refuses keys that the target does not have; where says where to find those that it has.
+func strict(b []byte, into any, where string) error {
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)
 	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) {
-		return clean(err)
+		return clean(err, where)
 	}
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return errors.New("more than one document in the file; want one")
@@ -186,7 +192,7 @@ func strict(b []byte, into any) error {
 }
 
 // clean takes Go's type names out of the YAML package's messages.
-func clean(err error) error {
+func clean(err error, where string) error {
 	s := strings.TrimPrefix(err.Error(), "yaml: ")
 	s = strings.TrimPrefix(s, "unmarshal errors:\n  ")
 	s = strings.ReplaceAll(s, "\n  ", "; ")
@@ -203,7 +209,7 @@ func clean(err error) error {
 		} else {
 			rest = ""
 		}
-		s = s[:i] + "unknown key " + s[i+len("field "):j] + "; galleond --print-config lists the keys" + rest
+		s = s[:i] + "unknown key " + s[i+len("field "):j] + "; " + where + rest
 	}
 	return errors.New(s)
 }

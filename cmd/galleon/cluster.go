@@ -12,8 +12,8 @@ import (
 )
 
 func clusterCommand(c *cli) *cobra.Command {
-	cmd := &cobra.Command{Use: "cluster", Short: "Make a cluster, look at its consensus and its audit trail"}
-	cmd.AddCommand(clusterInit(c), clusterStatus(c), clusterAudit(c))
+	cmd := &cobra.Command{Use: "cluster", Short: "Make a cluster, look at its consensus and its audit trail, back it up"}
+	cmd.AddCommand(clusterInit(c), clusterStatus(c), clusterAudit(c), clusterTransfer(c), clusterBackup(c))
 	return cmd
 }
 
@@ -74,7 +74,7 @@ func clusterStatus(c *cli) *cobra.Command {
 }
 
 func printStatus(w io.Writer, r admin.ClusterStatusReply) {
-	if r.State != "member" {
+	if r.Cluster == "" {
 		fmt.Fprintf(w, "this router is %s\n  to make a cluster: galleon cluster init --region REGION --zone ZONE\n  to join one: galleon join TOKEN\n", r.State)
 		return
 	}
@@ -92,6 +92,9 @@ func printStatus(w io.Writer, r admin.ClusterStatusReply) {
 	fmt.Fprintf(w, "timeouts     %s\n", r.Timeouts)
 	fmt.Fprintf(w, "certificate  ends %s\n", ago(r.CertExpires))
 	fmt.Fprintf(w, "forward      %s\n\n", r.Forward)
+	if r.Problem != "" {
+		fmt.Fprintf(w, "%s\n\n", r.Problem)
+	}
 	t := newTable("ROUTER", "NAME", "REGION", "ROLE", ">RTT", "LAST CONTACT", ">APPLIED")
 	for _, m := range r.Members {
 		t.row(m.Router, m.Name, m.Region, m.Role, ms(m.RTT), ago(m.LastContact), m.Applied)

@@ -119,6 +119,9 @@ func explain(err error) string {
 		}
 		return fmt.Sprintf("%s may not use the daemon's socket\n  run as the account that galleond runs as, usually root", who)
 	}
+	if s := err.Error(); strings.HasPrefix(s, "unknown command") || strings.HasPrefix(s, "unknown flag") || strings.HasPrefix(s, "required flag") {
+		return s + "\n  add --help to the command to see how it is used"
+	}
 	return err.Error()
 }
 

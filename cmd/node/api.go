@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/galleon-net/galleon/cmd/admin"
 	"github.com/galleon-net/galleon/consensus/state"
@@ -91,8 +92,14 @@ func (a api) router(name string) (state.Router, *member, error) {
 	if err != nil {
 		return state.Router{}, nil, err
 	}
-	r, ok := m.consensus.View().RouterByName(name)
+	s := m.consensus.View()
+	r, ok := s.RouterByName(name)
 	if !ok {
+		for _, x := range s.Routers {
+			if x.Revoked != nil && (x.Name == name || x.ID.String() == name) {
+				return r, nil, &admin.Error{Code: admin.CodeConflict, Message: fmt.Sprintf("router %s was revoked at %s", x.Name, x.Revoked.Time.UTC().Format(time.RFC3339))}
+			}
+		}
 		return r, nil, noRouter(name)
 	}
 	return r, m, nil
@@ -120,7 +127,7 @@ func noRouter(name string) error {
 
 func noAnswer(name string, err error) error {
 	return &admin.Error{
-		Code: admin.CodeUnavailable, Message: fmt.Sprintf("router %s does not answer: %v", name, err),
+		Code: admin.CodeUnavailable, Message: fmt.Sprintf("router %s does not answer: %s", name, strings.ReplaceAll(err.Error(), "\n", "; ")),
 		Hint: "galleon router list shows how it is reached from here",
 	}
 }

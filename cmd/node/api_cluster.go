@@ -52,6 +52,9 @@ func (a api) ClusterStatus(ctx context.Context, _ admin.ClusterStatusRequest) (a
 	if _, err := a.c.link.status(); err != nil {
 		reply.Forward = err.Error()
 	}
+	if a.c.isRevoked(m) {
+		reply.State, reply.Role, reply.Problem = "revoked", "revoked", errRevoked.Error()
+	}
 	var err error
 	if reply.CertExpires, err = m.cred().NotAfter(); err != nil {
 		return reply, apiError(err)
@@ -181,15 +184,20 @@ func (a api) TokenCreate(ctx context.Context, r admin.TokenCreateRequest) (admin
 		Seeds: seeds(s, m.id.Router), Region: r.Region, Zone: r.Zone, Prefixes: r.Prefixes, Pool: r.Pool,
 		Expires: time.Now().Add(ttl).UTC().Truncate(time.Second),
 	}
+	cmd := state.Command{CreateToken: &state.CreateToken{Token: state.Token{
+		ID: t.ID, Hash: t.Hash(), Region: t.Region, Zone: t.Zone, Prefixes: t.Prefixes, Pool: t.Pool, Expires: t.Expires,
+	}}}
+	// The catalog here may be behind, but what it refuses, it says best.
+	if _, res, _ := s.Apply(s.Index+1, cmd); res.Err != nil && res.Err.Code == state.CodeInvalid {
+		return reply, refused(res.Err)
+	}
 	if err := t.Check(); err != nil {
 		return reply, &admin.Error{Code: admin.CodeInvalid, Message: err.Error()}
 	}
 	if err := reserved(s, t); err != nil {
 		return reply, err
 	}
-	res, _, err := a.change(ctx, r.Change, state.Command{CreateToken: &state.CreateToken{Token: state.Token{
-		ID: t.ID, Hash: t.Hash(), Region: t.Region, Zone: t.Zone, Prefixes: t.Prefixes, Pool: t.Pool, Expires: t.Expires,
-	}}})
+	res, _, err := a.change(ctx, r.Change, cmd)
 	if err != nil {
 		return reply, err
 	}

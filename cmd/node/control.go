@@ -58,6 +58,7 @@ type Control struct {
 	env      ControlEnv
 	log      *slog.Logger
 	idDir    string
+	tell     func(tunnel.Event)
 	link     *linkClient
 	endpoint *tunnel.Endpoint
 	pool     *tunnel.Pool
@@ -90,7 +91,7 @@ func NewControl(env ControlEnv) (*Control, error) {
 		env.FS = vfs.Default
 	}
 	c := &Control{
-		env: env, log: env.Log, idDir: filepath.Join(env.Config.DataDir, "identity"),
+		env: env, log: env.Log, tell: emit[tunnel.Event](env.Log, "tunnel"), idDir: filepath.Join(env.Config.DataDir, "identity"),
 		link: newLinkClient(env.Forward), streams: newStreamListener(),
 	}
 	id, err := loadIdentity(c.idDir)
@@ -119,12 +120,12 @@ func NewControl(env ControlEnv) (*Control, error) {
 			tunnel.ALPNAdmin:   c.streams.handle,
 		},
 		Join: c.serveJoin,
-		Emit: emit[tunnel.Event](c.log, "tunnel"),
+		Emit: c.hear,
 	})
 	if err != nil {
 		return nil, err
 	}
-	c.pool = tunnel.NewPool(tunnel.PoolConfig{Endpoint: c.endpoint, Addrs: c.addresses, Emit: emit[tunnel.Event](c.log, "tunnel")})
+	c.pool = tunnel.NewPool(tunnel.PoolConfig{Endpoint: c.endpoint, Addrs: c.addresses, Emit: c.hear})
 	return c, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/galleon-net/galleon/cmd/admin"
@@ -36,6 +37,7 @@ type parts struct {
 	signing   *signingKeys
 	owned     http.Handler // the object endpoint, for requests that others pass on
 
+	refused  atomic.Bool  // voters say that this router was revoked
 	secretMu sync.RWMutex // guards id.credential and vault
 }
 
@@ -95,7 +97,12 @@ func (m *member) cred() *keys.Credential {
 // dialer gives streams to routers under one ALPN. The pool is made after the member when the identity was
 // on disk, hence the indirection.
 func (c *Control) dialer(alpn string) func(context.Context, topo.RouterID) (net.Conn, error) {
-	return func(ctx context.Context, to topo.RouterID) (net.Conn, error) { return c.pool.Open(ctx, to, alpn) }
+	return func(ctx context.Context, to topo.RouterID) (net.Conn, error) {
+		if err := c.paced(ctx, to); err != nil {
+			return nil, err
+		}
+		return c.pool.Open(ctx, to, alpn)
+	}
 }
 
 // rtt is the round-trip time to a router: as forward probes it, or as control's own sessions see it.
@@ -130,9 +137,8 @@ func (c *Control) followCatalog(ctx context.Context, m *member) error {
 }
 
 func (c *Control) apply(ctx context.Context, m *member, s *state.State, self state.Router) error {
-	if self.Revoked != nil {
-		c.log.Error("this router was revoked", "when", self.Revoked.Time, "reason", self.Revoked.Reason,
-			"next", "to bring it back, empty its data_dir and join it with a new token")
+	if self.Revoked != nil && !m.refused.Swap(true) {
+		c.log.Error("this router was revoked", "when", self.Revoked.Time, "reason", self.Revoked.Reason, "next", errRevoked.Hint)
 	}
 	if err := c.setForward(m, s); err != nil {
 		return err
@@ -219,6 +225,9 @@ func (c *Control) keepCertificate(ctx context.Context, m *member) error {
 	}
 	for {
 		for i := range steps {
+			if c.isRevoked(m) {
+				break
+			}
 			if err := steps[i].do(ctx, m); ctx.Err() == nil {
 				steps[i].tell.heard(err)
 			}

@@ -66,6 +66,9 @@ func (b backend) GetBucket(_ context.Context, name string) (object.Bucket, error
 
 // change proposes a command on behalf of an object client.
 func (b backend) change(ctx context.Context, cmd state.Command) error {
+	if b.c.isRevoked(b.m) {
+		return fmt.Errorf("%w: %w", s3.ErrUnavailable, errRevoked)
+	}
 	cmd.Key, cmd.Author = newKey(), "object endpoint of "+b.m.id.Name
 	res, err := b.m.consensus.Propose(ctx, cmd)
 	if err != nil {

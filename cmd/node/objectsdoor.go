@@ -24,7 +24,7 @@ const (
 // it, unless this one is where they were passed on to.
 func (c *Control) objectHandler(m *member, passOn bool) http.Handler {
 	cfg := s3.Config{
-		Backend: backend{c, m}, Keys: s3.CacheKeys(signer{c, m}, signingCache, time.Now), Region: string(m.id.Region),
+		Backend: backend{c, m}, Keys: servingKeys{s3.CacheKeys(signer{c, m}, signingCache, time.Now), c, m}, Region: string(m.id.Region),
 		AlsoRegions: []string{clientRegion}, Emit: emit[s3.Event](c.log, "s3"),
 	}
 	if passOn {

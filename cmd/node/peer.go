@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/galleon-net/galleon/cmd/admin"
@@ -123,7 +124,11 @@ func (c *Control) askPeer(ctx context.Context, id topo.RouterID, path string, re
 	}
 	resp, err := c.peerClient(id).Do(req)
 	if err != nil {
-		return fmt.Errorf("ask router %s: %w", id, err)
+		var u *url.Error // its words are about HTTP, which nobody asked for
+		if errors.As(err, &u) {
+			err = u.Err
+		}
+		return err
 	}
 	defer resp.Body.Close()
 	b, err = io.ReadAll(io.LimitReader(resp.Body, maxPeerBody))
@@ -148,6 +153,9 @@ func (c *Control) askPeer(ctx context.Context, id topo.RouterID, path string, re
 func (c *Control) propose(ctx context.Context, m *member, cmd state.Command) (state.Result, error) {
 	if cmd.Key == "" {
 		cmd.Key = newKey()
+	}
+	if c.isRevoked(m) {
+		return state.Result{}, errRevoked
 	}
 	res, err := m.consensus.Propose(ctx, cmd)
 	if err != nil {
