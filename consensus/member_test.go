@@ -68,6 +68,19 @@ func TestGrowsByItself(t *testing.T) {
 	})
 }
 
+// Three regions that are far apart: the first router must take slower timeouts before it has another voter
+// to lead meanwhile.
+func TestGrowsAcrossOceans(t *testing.T) {
+	inWorld(t, 3, 1, func(w *world) { w.pin = false }, func(w *world) {
+		for _, p := range [][2]topo.RouterID{{1, 2}, {1, 3}, {2, 3}} {
+			w.wire.setRTT(p[0], p[1], 250*time.Millisecond)
+		}
+		w.eventually(10*time.Minute, "three voters", func() bool { return slices.Equal(w.voters(), []topo.RouterID{1, 2, 3}) })
+		w.propose(3, createBucket("wide"))
+		w.agree()
+	})
+}
+
 func TestRevokedVoterLeaves(t *testing.T) {
 	inWorld(t, 4, 3, nil, func(w *world) {
 		l := w.waitLeader()

@@ -99,7 +99,8 @@ func (n *Node) adjust(v *voter, differs time.Time) time.Time {
 			v.reloaded.Store(int64(want))
 		}
 	}
-	voters := serverIDs(v.servers())
+	// Only voters take turns: with nobody else to lead, the leader of a cluster that grows starts again itself.
+	voters := voterIDs(v.servers())
 	slices.Sort(voters)
 	turn := time.Duration(max(0, slices.Index(voters, v.id)))
 	if now.Sub(differs) < restartAfter+turn*restartApart {
@@ -129,7 +130,18 @@ func (n *Node) adjust(v *voter, differs time.Time) time.Time {
 	return time.Time{}
 }
 
-// serverIDs lists a configuration.
+// voterIDs lists who votes in a configuration.
+func voterIDs(servers []raft.Server) []raft.ServerID {
+	out := make([]raft.ServerID, 0, len(servers))
+	for _, s := range servers {
+		if s.Suffrage == raft.Voter {
+			out = append(out, s.ID)
+		}
+	}
+	return out
+}
+
+// serverIDs lists a configuration, with those who do not vote yet.
 func serverIDs(servers []raft.Server) []raft.ServerID {
 	out := make([]raft.ServerID, 0, len(servers))
 	for _, s := range servers {
