@@ -97,7 +97,7 @@ func (f *followed) setAside(m mark) {
 
 // acknowledged notes an acknowledgement, wakes who waits for it, and every so often saves it: after a restart
 // the follower says it again, so one that is late on the disk costs nothing but an old number in a status.
-func (e *Engine) acknowledged(s *sending, a ackBody, again []ref) {
+func (e *Engine) acknowledged(s *sending, a ackBody, settled []ref) {
 	e.mu.Lock()
 	if e.sendings[s.key] != s {
 		e.mu.Unlock()
@@ -105,7 +105,7 @@ func (e *Engine) acknowledged(s *sending, a ackBody, again []ref) {
 	}
 	f := e.known(s.key)
 	f.cursor = a.Cursor
-	for _, r := range again {
+	for _, r := range settled {
 		delete(f.aside, r.mark())
 	}
 	for _, m := range a.Aside {
@@ -218,29 +218,3 @@ func (e *Engine) holders(v *object.Version, seq store.Seq, ack object.Ack) (have
 	return have, possible
 }
 
-// maxLog is how many entries the log keeps for destinations that are away.
-const maxLog = 4_000_000
-
-// TrimLog drops log entries that every follower has passed. One that is walking holds what came since its walk
-// began, and one that is away what it has not seen, up to maxLog entries: who falls behind that walks again,
-// and who never began walks anyway.
-func (e *Engine) TrimLog(ctx context.Context) error {
-	first, next := e.cfg.Store.LogRange()
-	before := next
-	e.mu.Lock()
-	for _, r := range e.out {
-		for _, to := range r.to {
-			if c := e.known(ackKey{r.name, r.hash, to}).cursor; e.ours(c) {
-				before = min(before, c.Seq+1)
-			}
-		}
-	}
-	e.mu.Unlock()
-	if next > maxLog {
-		before = max(before, next-maxLog)
-	}
-	if before <= first {
-		return nil
-	}
-	return e.cfg.Store.TrimLog(ctx, before)
-}

@@ -7,7 +7,7 @@ import (
 )
 
 // silence is how long a stream may say nothing, and how long one piece of a Write may take. The source
-// pings every pingPeriod.
+// pings every pingPeriod, and the follower answers.
 const (
 	silence    = 20 * time.Second
 	pingPeriod = 5 * time.Second

@@ -26,6 +26,9 @@ type cursor struct {
 	Within object.VersionID `json:"within,omitzero"`
 	// Seq is the last log entry that is done: of the tail, or, during a walk, where the tail will begin.
 	Seq store.Seq `json:"seq"`
+	// Until is where the log ended when the walk began, zero once the tail is past it. Up to there the tail
+	// has nothing but the purges: a walk finds what exists, and cannot say of what is gone.
+	Until store.Seq `json:"until,omitempty"`
 }
 
 // encode gives what the store keeps of a cursor, or of anything else that is kept beside cursors.
@@ -40,6 +43,9 @@ func encode(v any) []byte {
 // passed says whether the cursor stands for a log entry: it was applied at the destination, or the rule
 // does not select it. A walk stands for nothing yet.
 func (c cursor) passed(seq store.Seq) bool { return c.Tail && c.Seq >= seq }
+
+// skips says whether the tail leaves a log entry out, since the walk had it.
+func (c cursor) skips(en *store.LogEntry) bool { return en.Seq <= c.Until && !en.Purged }
 
 // cursorName is under what a destination keeps its cursor of a flow.
 func (f flow) cursorName() string { return fmt.Sprintf("follow/%s/%s/%s", f.rule, f.hash, f.source) }

@@ -34,16 +34,21 @@ func (s *sending) nextTail(at *cursor) ([]store.Replica, error) {
 	var bytes int64
 	for i := range entries {
 		en := &entries[i]
-		if s.selects(&en.Version, en.Purged) {
+		if !at.skips(en) && s.selects(&en.Version, en.Purged) {
 			out = append(out, store.Replica{Version: en.Version, CatalogIndex: en.CatalogIndex, Purged: en.Purged})
 			bytes += en.Version.Size
 		}
 		at.Seq = en.Seq
 		if s.full(out, bytes) {
-			return out, nil
+			break
 		}
 	}
-	at.Seq = max(at.Seq, next-1)
+	if n := len(entries); n == 0 || at.Seq == entries[n-1].Seq {
+		at.Seq = next - 1 // behind the last there may be some that were purged since
+	}
+	if at.Seq >= at.Until {
+		at.Until = 0
+	}
 	return out, nil
 }
 

@@ -29,7 +29,7 @@ const (
 // intake is one stream from a source. Three goroutines share it:
 //
 //	read   frames come in: batches are queued, chunks stored        never waits for the other two
-//	ask    what is missing is asked for, when the gate lets it
+//	ask    what is missing is asked for, when the gate lets it      and pings are answered
 //	apply  the first of the queue is committed once it is whole     and acknowledged
 //
 // The first that fails cuts the stream, which ends the others; what is whole by then is still applied.
@@ -51,6 +51,7 @@ type intake struct {
 	open     int      // chunks that batches of the queue wait for
 	under    map[object.ChunkID]bool
 	batches  int
+	pong     bool // the source asked whether we are here
 	wakeAsk  chan struct{}
 	wakeDo   chan struct{}
 }
@@ -138,6 +139,10 @@ func (i *intake) read() error {
 		i.f.mu.Unlock()
 		switch kind {
 		case framePing:
+			i.mu.Lock()
+			i.pong = true
+			i.mu.Unlock()
+			poke(i.wakeAsk)
 			poke(i.wakeDo)
 		case frameBatch:
 			err = i.arrive(body)
@@ -196,6 +201,12 @@ func (i *intake) arrive(body []byte) error {
 // ask asks for what is missing, oldest batch first, in parts.
 func (i *intake) ask(ctx context.Context) error {
 	for {
+		// The gate holds this loop back for less than silence at a time.
+		if i.takePong() {
+			if err := i.send(framePing, []byte("{}")); err != nil {
+				return fmt.Errorf("answer %s: %w", i.f.flow.source, err)
+			}
+		}
 		if !i.toAsk() {
 			select {
 			case <-i.wakeAsk:
@@ -213,6 +224,14 @@ func (i *intake) ask(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+func (i *intake) takePong() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	p := i.pong
+	i.pong = false
+	return p
 }
 
 // toAsk says whether there is something to ask for now.

@@ -58,8 +58,9 @@ type sentBatch struct {
 	cursor  cursor
 	entries int
 	bytes   int64
-	// again are versions in it that the destination had set aside.
-	again []ref
+	// settled are versions that the destination need not keep aside any more, unless it says so: those
+	// that it asked for again, and those that were purged.
+	settled []ref
 }
 
 // serve answers one follower until its stream ends.
@@ -136,7 +137,7 @@ func resume(st *store.Store, c cursor) cursor {
 	if known && c.Seq+1 >= first && c.Seq < next {
 		return c
 	}
-	return cursor{Store: st.ID().String(), Incarnation: st.Incarnation(), Seq: next - 1}
+	return cursor{Store: st.ID().String(), Incarnation: st.Incarnation(), Seq: first - 1, Until: next - 1}
 }
 
 // read takes wants, acknowledgements and what is asked for again.
@@ -145,6 +146,7 @@ func (s *sending) read() error {
 		kind, body, err := s.fr.read()
 		if err == nil {
 			switch kind {
+			case framePing:
 			case frameWant:
 				err = s.want(body)
 			case frameAck:
@@ -197,7 +199,7 @@ func (s *sending) ack(a ackBody) error {
 	s.bytes -= b.bytes
 	s.window = s.window[1:]
 	s.mu.Unlock()
-	s.e.acknowledged(s, a, b.again)
+	s.e.acknowledged(s, a, b.settled)
 	return nil
 }
 
@@ -268,7 +270,7 @@ func (s *sending) advance(ctx context.Context, flush bool) (bool, error) {
 	}
 	moved := next != s.at
 	// A log full of what the rule does not select need not cost the destination a sync for every entry.
-	quiet := s.at.Tail && len(replicas) == 0 && next.Seq-s.told.Seq < quietEntries && !flush
+	quiet := s.at.Tail && len(replicas) == 0 && next.Seq-s.told.Seq < quietEntries && next.Until == s.told.Until && !flush
 	s.at = next
 	if quiet || next == s.told {
 		return moved, nil
@@ -277,9 +279,12 @@ func (s *sending) advance(ctx context.Context, flush bool) (bool, error) {
 }
 
 func (s *sending) sendBatch(b *batch, again []ref) error {
-	sent := sentBatch{cursor: b.cursor, entries: len(b.replicas), again: again}
+	sent := sentBatch{cursor: b.cursor, entries: len(b.replicas), settled: again}
 	for i := range b.replicas {
 		sent.bytes += b.replicas[i].Version.Size
+		if b.replicas[i].Purged {
+			sent.settled = append(sent.settled, refOf(&b.replicas[i].Version))
+		}
 	}
 	s.mu.Lock()
 	s.window = append(s.window, sent)

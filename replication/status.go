@@ -41,7 +41,7 @@ type FlowStatus struct {
 	Inbound bool
 	Phase   string
 	// PendingObjects and PendingBytes are what the destination has not acknowledged; More says that
-	// there is more than was counted. During a backfill what was written since it began may count twice.
+	// there is more than was counted.
 	PendingObjects int64
 	PendingBytes   int64
 	OldestPending  time.Time
@@ -107,11 +107,13 @@ func (e *Engine) count(st *FlowStatus, r *rule, c cursor, buckets map[string]obj
 		}
 	}
 	selects := func(v *object.Version, purged bool) bool { return r.selects(v, purged, e.cfg.Self, e.cfg.Region) }
+	walked := map[object.VersionID]bool{}
 	if !c.Tail {
 		w := walk{rule: r, selects: selects, store: e.cfg.Store, buckets: buckets, at: c}
 		err := w.step(context.Background(), countLimit, func([]store.Replica, int64) bool { return false })
 		for i := range w.out {
 			pending(&w.out[i].Version)
+			walked[w.out[i].Version.ID] = true
 		}
 		st.More = err != nil || !w.at.Tail
 		if !e.ours(c) {
@@ -119,7 +121,7 @@ func (e *Engine) count(st *FlowStatus, r *rule, c cursor, buckets map[string]obj
 		}
 	}
 	more := e.scanLog(c.Seq+1, func(en *store.LogEntry) bool {
-		if selects(&en.Version, en.Purged) {
+		if !c.skips(en) && !walked[en.Version.ID] && selects(&en.Version, en.Purged) {
 			pending(&en.Version)
 		}
 		return true
@@ -212,7 +214,7 @@ func (e *Engine) ObjectStatus(v object.Version) ObjectStatus {
 			t.Status, t.Detail = StatusPending, "the destination has not begun"
 		case !t.c.Tail && !walked(t.c, &v):
 			t.Status, t.Detail = StatusPending, "the backfill has not come to it yet"
-		case e.behind(t.c.Seq+1, &v):
+		case e.behind(max(t.c.Seq, t.c.Until)+1, &v):
 			t.Status, t.Detail = StatusPending, "sent, or waiting to be sent, and not acknowledged"
 		}
 		if t.Status == StatusPending && out.Status == StatusCompleted {

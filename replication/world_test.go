@@ -346,6 +346,17 @@ func (s *site) holds(bucket string, all bool) string {
 	return out.String()
 }
 
+// trim does what the daemon does every hour, for a day.
+func (s *site) trim() {
+	s.w.t.Helper()
+	for range 26 {
+		if err := s.engine.TrimLog(context.Background()); err != nil {
+			s.w.t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+	}
+}
+
 // until waits, in fake time, for something to become so.
 func (w *world) until(limit time.Duration, what string, ok func() bool) {
 	w.t.Helper()
