@@ -48,11 +48,12 @@ func startCarrier(seed uint64) (*carrier, error) {
 	c.cmd.Env = append(os.Environ(), wanMark+"="+strconv.FormatUint(seed, 10))
 	c.cmd.Stderr = os.Stderr
 	c.cmd.ExtraFiles = []*os.File{theirs}
-	// A session of its own is a scheduling group of its own (sched_autogroup): half a core of a busy machine's two.
+	// A session of its own is also a scheduling group of its own (sched_autogroup), which need not share with the program.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL, Setsid: true}
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // as NS.Start does
+		wan.Prefer()           // all threads of the new process inherit it
 		err := c.cmd.Start()
 		started <- err
 		if err == nil {
@@ -92,8 +93,6 @@ func carry(seed string) {
 		if err != nil {
 			return err
 		}
-		// Within its group the thread's nice value means nothing to others; the group's does. Root may set it.
-		os.WriteFile("/proc/self/autogroup", []byte("-15"), 0)
 		return wan.Serve(conn.(*net.UnixConn), n)
 	}()
 	if err != nil {

@@ -43,7 +43,7 @@ func (w *watch) stop() []Row {
 	}
 	return []Row{
 		between("processor cores that it took", "", w.cpu.Seconds()/took.Seconds(), 0, 1, ""),
-		near("delivered late by, 99 of 100 packets", 0, st.Late.P99, 2*time.Millisecond+2*machine),
+		near("delivered late by, 99 of 100 packets", 0, st.Late.P99, 2*time.Millisecond+4*machine),
 		between("packets lost by the lab itself", "0", float64(dropped+st.Overflow), 0, 0, ""),
 	}
 }

@@ -30,7 +30,6 @@ type Network struct {
 	// waits for somebody who holds a lock and was put to sleep.
 
 	closed  bool
-	thread  int // of Run, 0 when it does not run
 	sites   map[string]*site
 	exact   map[netip.Addr]*site
 	wide    []route // prefixes of more than one address, longest first

@@ -2,13 +2,12 @@ package wan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
-	"runtime"
 	"slices"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,35 +15,37 @@ import (
 // readBatch is how many frames are read from one site before the others, and what is due, get their turn.
 const readBatch = 32
 
-// slice is how long the thread asks to run at a time: the shorter, the sooner the scheduler (EEVDF) lets it go
-// before threads that compute.
-const slice = 200 * time.Microsecond
+// A thread that is preferred to all others is woken for every single packet, which costs more than to carry it. So when
+// more than busyFrames came within a busyWindow, it lets those of a nap come together.
+const (
+	busyWindow = time.Millisecond
+	busyFrames = 6
+	nap        = 50 * time.Microsecond
+)
 
-// prefer asks that the calling thread be woken on time. That timers are not late on purpose (by 50 µs for ordinary
-// threads; one nanosecond is the least that can be asked for) and a short slice are granted to anyone, a nice value below 0
-// to root alone. A real-time class was tried and refused: Linux 6.12 and later take the processor from it for 50 ms at a time
-// to save ordinary threads from starving.
-func prefer() {
+// shortSlice is how long a thread asks to run at a time: the shorter, the sooner an ordinary scheduler lets it go first.
+const shortSlice = 100 * time.Microsecond
+
+// Prefer asks that the calling thread, and the processes that it starts, be woken on time. A real-time class, before all
+// that computes, is granted to root alone. Anyone may have timers that are not late on purpose (by 50 µs for ordinary
+// threads; one nanosecond is the least that can be asked for) and a short slice.
+func Prefer() {
 	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
-	for _, nice := range []int32{-15, 0} {
-		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: nice, Runtime: uint64(slice)}
-		if unix.SchedSetAttr(0, &attr, 0) == nil {
-			return
-		}
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
+	if unix.SchedSetAttr(0, &attr, 0) != nil {
+		attr = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Runtime: uint64(shortSlice)}
+		unix.SchedSetAttr(0, &attr, 0)
 	}
 }
 
-// Run carries packets until ctx ends. It takes a thread for itself and leaves it changed, so call it on a
-// goroutine of its own, and see to it that the process has a processor to spare (runtime.GOMAXPROCS): a thread
-// that waits for one delivers late.
+// Run carries packets until ctx ends. It keeps time best when it has a process for itself, all of whose threads are
+// preferred: see Serve.
 func (n *Network) Run(ctx context.Context) error {
-	runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
-	prefer()
 	stop := context.AfterFunc(ctx, n.kick)
 	defer stop()
 
 	n.mu.Lock()
-	n.running, n.thread, n.changed = true, unix.Gettid(), true
+	n.running, n.changed = true, true
 	n.mu.Unlock()
 	defer func() {
 		n.mu.Lock()
@@ -54,17 +55,17 @@ func (n *Network) Run(ctx context.Context) error {
 			f()
 		}
 		n.calls = nil
-		n.stats.cpu += n.threadCPU()
-		n.thread = 0
 	}()
 
 	var fds []unix.PollFd
 	var sites []*site
+	var window Instant // when the present busyWindow began
+	frames := 0        // read in it
 	for ctx.Err() == nil {
 		n.deliver()
 		for i, s := range sites {
 			if fds[i+1].Revents != 0 && s.fd >= 0 {
-				n.receive(s)
+				frames += n.receive(s)
 				n.deliver()
 			}
 		}
@@ -86,7 +87,12 @@ func (n *Network) Run(ctx context.Context) error {
 			t := unix.NsecToTimespec(int64(max(0, due-n.now())))
 			sleep = &t
 		}
-		if _, err := unix.Ppoll(fds, sleep, nil); errors.Is(err, unix.EINTR) {
+		if now := n.now(); now-window > busyWindow {
+			window, frames = now, 0
+		} else if frames > busyFrames {
+			sleepFor(nap)
+		}
+		if err := poll(fds, sleep); err == unix.EINTR {
 			for i := range fds {
 				fds[i].Revents = 0
 			}
@@ -97,9 +103,9 @@ func (n *Network) Run(ctx context.Context) error {
 	return nil
 }
 
-// receive reads what a site has sent and puts it on its links.
-func (n *Network) receive(s *site) {
-	for range readBatch {
+// receive reads what a site has sent and puts it on its links, and says how many frames it was.
+func (n *Network) receive(s *site) int {
+	for i := range readBatch {
 		f := s.scratch[:cap(s.scratch)]
 		head := 0
 		if !s.dev.vnet {
@@ -111,10 +117,11 @@ func (n *Network) receive(s *site) {
 			if err != unix.EAGAIN && err != unix.EINTR {
 				s.count.ReadErrors++
 			}
-			return
+			return i
 		}
 		s.scratch = n.send(s, frame(f[:head+size]))
 	}
+	return readBatch
 }
 
 // send puts one frame on its link. It gives back a buffer for the next frame: the frame's own, unless that is
@@ -215,16 +222,20 @@ func (s *site) owns(a netip.Addr) bool {
 	return false
 }
 
-// threadCPU is the processor time of Run's thread. The clock's number is the kernel's encoding of a thread
-// (clock_getcpuclockid); it may be read from any thread of the process.
-func (n *Network) threadCPU() time.Duration {
-	if n.thread == 0 {
-		return 0
+// poll waits until a descriptor is ready or so long, in a way that the Go scheduler does not see: it believes that the
+// goroutine computes, and lets it keep its processor. Otherwise another thread would be asked for one at every wake-up, and
+// on a busy machine that is when milliseconds go by. The scheduler's signals (SIGURG) end the wait with EINTR, so that a
+// garbage collection need not wait for a packet.
+func poll(fds []unix.PollFd, d *unix.Timespec) error {
+	_, _, e := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), uintptr(unsafe.Pointer(d)), 0, 0, 0)
+	if e != 0 {
+		return e
 	}
-	const perThread, scheduler = 4, 2
-	var t unix.Timespec
-	if unix.ClockGettime(int32(^n.thread<<3|perThread|scheduler), &t) != nil {
-		return 0
-	}
-	return time.Duration(t.Nano())
+	return nil
+}
+
+// sleepFor sleeps, kept from the Go scheduler as poll is.
+func sleepFor(d time.Duration) {
+	t := unix.NsecToTimespec(int64(d))
+	unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Stats is what a network did since it began.
@@ -21,7 +23,7 @@ type Stats struct {
 	Overflow uint64   `json:"overflow"`
 	Flight   int64    `json:"in_flight_bytes"` // memory of the frames in flight
 	Late     Lateness `json:"late"`
-	// CPU is the processor time that the network's thread used.
+	// CPU is the processor time that the network's process used.
 	CPU time.Duration `json:"cpu_ns"`
 }
 
@@ -62,7 +64,7 @@ type Stray struct {
 // Lateness says how much later than due packets were delivered: the network's own error.
 type Lateness struct {
 	Mean time.Duration `json:"mean_ns"`
-	P99  time.Duration `json:"p99_ns"` // rounded up to the next 10 µs
+	P99  time.Duration `json:"p99_ns"` // rounded up to the next 10 µs; Max when above 10 ms
 	Max  time.Duration `json:"max_ns"`
 }
 
@@ -80,7 +82,7 @@ func (n *Network) snapshot() Stats {
 	now := n.now()
 	st := Stats{
 		Strays: slices.Clone(n.stats.strays), StrayPackets: n.stats.strayPackets, Overflow: n.stats.overflow,
-		Flight: int64(n.flight.bytes), Late: n.stats.late.summary(), CPU: n.stats.cpu + n.threadCPU(),
+		Flight: int64(n.flight.bytes), Late: n.stats.late.summary(), CPU: processCPU(),
 	}
 	for _, s := range n.sites {
 		st.Sites = append(st.Sites, SiteStats{s.name, s.count})
@@ -90,6 +92,14 @@ func (n *Network) snapshot() Stats {
 		}
 	}
 	return st
+}
+
+func processCPU() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // Path finds one direction; its zero value when there is none.
@@ -108,7 +118,6 @@ type tally struct {
 	strayPackets uint64
 	overflow     uint64
 	late         histogram
-	cpu          time.Duration // of threads that have ended
 }
 
 // maxStrays bounds the kinds of stray packets that are told apart.
@@ -156,7 +165,9 @@ func (h *histogram) summary() Lateness {
 	var seen uint64
 	for i, c := range h.steps {
 		if seen += c; seen*100 >= h.n*99 {
-			l.P99 = min(h.max, time.Duration(i+1)*histogramStep)
+			if l.P99 = h.max; i < len(h.steps)-1 {
+				l.P99 = min(h.max, time.Duration(i+1)*histogramStep)
+			}
 			break
 		}
 	}
