@@ -52,6 +52,7 @@ type Forward struct {
 	mu     sync.Mutex
 	config forwardConfig
 	hash   string
+	at     catalogAt
 	routes fabric.RouteSet
 }
 
@@ -93,7 +94,7 @@ func (f *Forward) Run(ctx context.Context) error {
 }
 
 // configure takes what the control half says. It is the same configuration or a whole new one.
-func (f *Forward) configure(c forwardConfig, hash string) error {
+func (f *Forward) configure(c forwardConfig, hash string, at catalogAt) error {
 	cred, err := c.credential()
 	if err != nil {
 		return err
@@ -102,7 +103,7 @@ func (f *Forward) configure(c forwardConfig, hash string) error {
 		return err
 	}
 	f.mu.Lock()
-	f.config, f.hash = c, hash
+	f.config, f.hash, f.at = c, hash, at
 	f.mu.Unlock()
 	f.setKernel()
 	f.once.Do(func() { close(f.configured) })
@@ -151,9 +152,9 @@ func (f *Forward) underlay() []string {
 
 func (f *Forward) status() ForwardStatus {
 	f.mu.Lock()
-	hash := f.hash
+	hash, at := f.hash, f.at
 	f.mu.Unlock()
-	return ForwardStatus{Boot: f.boot, Config: hash, Fabric: f.mesh.Status(), Kernel: f.net.Status()}
+	return ForwardStatus{Boot: f.boot, Config: hash, Catalog: at, Fabric: f.mesh.Status(), Kernel: f.net.Status()}
 }
 
 // Alive returns when the half's locks could be had: who calls it every second notices when they cannot.

@@ -13,6 +13,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -27,11 +29,13 @@ import (
 // matter which of the two started last:
 //
 //	control                                     forward
-//	  GET /status               ─────────▶  {boot, config: hash of what it was given, fabric, kernel}
-//	  PUT /config {…}           ─────────▶  (when the hash is another one)
+//	  GET /status               ─────────▶  {boot, config: hash of what it was given, catalog, fabric, kernel}
+//	  PUT /config?… {…}         ─────────▶  (when the hash is another one, and of no older a catalog)
 //	  GET /explain?to=r7        ─────────▶  which way packets go to r7, and why
 //
-// Forward has no disk: it keeps the last configuration in memory, for as long as it lives.
+// Forward has no disk: it keeps the last configuration in memory, for as long as it lives. A control half that
+// has just started may know less than that: its disk has the catalog of a moment before. It then waits until
+// it has caught up, and nobody's packets are dropped for it.
 
 // maxLinkBody bounds what either side reads of the other, in bytes.
 const maxLinkBody = 32 << 20
@@ -48,6 +52,30 @@ type forwardConfig struct {
 	Key   []byte        `json:"key"`
 	Chain []byte        `json:"chain"`
 	Grace time.Duration `json:"grace"`
+}
+
+// catalogAt is a moment in the life of the catalog. A restored cluster counts anew.
+type catalogAt struct {
+	Incarnation uint32 `json:"incarnation"`
+	Index       uint64 `json:"index"`
+}
+
+// before says whether the catalog at b is a later one of the same cluster's life.
+func (a catalogAt) before(b catalogAt) bool {
+	return a.Incarnation == b.Incarnation && a.Index < b.Index
+}
+
+func (a catalogAt) query() string {
+	return fmt.Sprintf("?incarnation=%d&index=%d", a.Incarnation, a.Index)
+}
+
+func parseCatalogAt(q url.Values) (a catalogAt, err error) {
+	incarnation, err := strconv.ParseUint(q.Get("incarnation"), 10, 32)
+	if err == nil {
+		a.Incarnation = uint32(incarnation)
+		a.Index, err = strconv.ParseUint(q.Get("index"), 10, 64)
+	}
+	return a, err
 }
 
 // hashOf names an encoded configuration. It covers the key, but does not give it away.
@@ -73,14 +101,16 @@ type ForwardStatus struct {
 	// Boot is made at random when the process starts.
 	Boot string `json:"boot"`
 	// Config is the hash of the configuration in force, empty for none.
-	Config string        `json:"config"`
-	Fabric fabric.Status `json:"fabric"`
-	Kernel netcfg.Status `json:"kernel"`
+	Config string `json:"config"`
+	// Catalog is where the catalog stood that it was made of.
+	Catalog catalogAt     `json:"catalog"`
+	Fabric  fabric.Status `json:"fabric"`
+	Kernel  netcfg.Status `json:"kernel"`
 }
 
 // forwardHalf is what the link's server needs of the half that it stands before.
 type forwardHalf interface {
-	configure(c forwardConfig, hash string) error
+	configure(c forwardConfig, hash string, at catalogAt) error
 	status() ForwardStatus
 	explain(to topo.RouterID) (fabric.Explanation, error)
 }
@@ -91,7 +121,11 @@ func linkServer(f forwardHalf) http.Handler {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { writeJSON(w, f.status()) })
 	mux.HandleFunc("PUT /config", func(w http.ResponseWriter, r *http.Request) {
 		var c forwardConfig
-		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxLinkBody))
+		at, err := parseCatalogAt(r.URL.Query())
+		var b []byte
+		if err == nil {
+			b, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxLinkBody))
+		}
 		if err == nil {
 			err = json.Unmarshal(b, &c)
 		}
@@ -100,7 +134,7 @@ func linkServer(f forwardHalf) http.Handler {
 			return
 		}
 		// The hash is of the bytes as they came: encoded once more they may be others.
-		if err := f.configure(c, hashOf(b)); err != nil {
+		if err := f.configure(c, hashOf(b), at); err != nil {
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 			return
 		}
@@ -141,8 +175,9 @@ type linkClient struct {
 	mu     sync.Mutex
 	last   ForwardStatus
 	err    error
-	wanted []byte // encoded; never changed, only replaced
-	hash   string // its
+	wanted []byte    // encoded; never changed, only replaced
+	hash   string    // its
+	at     catalogAt // the newest that gives it
 }
 
 func newLinkClient(dial func(context.Context) (net.Conn, error)) *linkClient {
@@ -157,8 +192,8 @@ func newLinkClient(dial func(context.Context) (net.Conn, error)) *linkClient {
 	}
 }
 
-// want sets what forward shall have; sync brings it there.
-func (l *linkClient) want(c forwardConfig) error {
+// want sets what forward shall have by the catalog at a moment; sync brings it there.
+func (l *linkClient) want(c forwardConfig, at catalogAt) error {
 	b, err := json.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("encode forward's configuration: %w", err)
@@ -166,6 +201,7 @@ func (l *linkClient) want(c forwardConfig) error {
 	hash := hashOf(b)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.at = at
 	if hash == l.hash {
 		return nil
 	}
@@ -188,13 +224,13 @@ func (l *linkClient) status() (ForwardStatus, error) {
 // forward was configured by this call.
 func (l *linkClient) sync(ctx context.Context) (configured bool, err error) {
 	l.mu.Lock()
-	wanted, hash := l.wanted, l.hash
+	wanted, hash, at := l.wanted, l.hash, l.at
 	l.mu.Unlock()
 	var st ForwardStatus
 	err = l.call(ctx, http.MethodGet, "/status", nil, &st)
-	if err == nil && wanted != nil && st.Config != hash {
-		if err = l.call(ctx, http.MethodPut, "/config", wanted, nil); err == nil {
-			st.Config = hash
+	if err == nil && wanted != nil && st.Config != hash && !at.before(st.Catalog) {
+		if err = l.call(ctx, http.MethodPut, "/config"+at.query(), wanted, nil); err == nil {
+			st.Config, st.Catalog = hash, at
 			configured = true
 		}
 	}
