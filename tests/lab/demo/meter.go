@@ -97,8 +97,9 @@ func (m *meter) String() string {
 	if m.bytes > 0 {
 		fmt.Fprintf(&b, "  %d %%", last.bytes*100/m.bytes)
 	}
-	rate, _ := m.rates()
-	fmt.Fprintf(&b, "  %s/s", size(int64(rate)))
+	if rate, _ := m.rates(); len(m.samples) > 1 {
+		fmt.Fprintf(&b, "  %s/s", size(int64(rate)))
+	}
 	if left, ok := m.left(); ok {
 		fmt.Fprintf(&b, "  %s left", short(left))
 	}

@@ -15,7 +15,7 @@ func TestMeter(t *testing.T) {
 		items, bytes int64
 		want         string
 	}{
-		{0, 0, 0, "uploaded 0 of 11,478 files, 0 B of 100.0 MiB  0 %  0 B/s"},
+		{0, 0, 0, "uploaded 0 of 11,478 files, 0 B of 100.0 MiB  0 %"},
 		{1, 1000, 10 << 20, "uploaded 1,000 of 11,478 files, 10.0 MiB of 100.0 MiB  10 %  10.0 MiB/s  11 s left"},
 		{2, 2000, 20 << 20, "uploaded 2,000 of 11,478 files, 20.0 MiB of 100.0 MiB  20 %  10.0 MiB/s  10 s left"},
 		{12, 2000, 20 << 20, "uploaded 2,000 of 11,478 files, 20.0 MiB of 100.0 MiB  20 %  0 B/s"},

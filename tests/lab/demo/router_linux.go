@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,6 +54,11 @@ func (d *demo) openPlace(ctx context.Context, p place) (*router, error) {
 	if err != nil {
 		return nil, err
 	}
+	if d.v6 {
+		if err := linkLocals(site); err != nil {
+			return nil, err
+		}
+	}
 	r := &router{
 		place: p, ns: site.Router, bin: d.bin, dir: d.work.path(p.name), log: filepath.Join(d.work.logs(), p.name+".log"),
 		failed: d.abort,
@@ -65,6 +71,17 @@ func (d *demo) openPlace(ctx context.Context, p place) (*router, error) {
 		return nil, err
 	}
 	return r, r.answers(ctx)
+}
+
+// linkLocals gives both ends of the cable the IPv6 address that every interface has outside of the lab: without one
+// a router does not ask for the neighbour to whom it forwards (RFC 4861, section 7.2.2).
+func linkLocals(site *lab.Site) error {
+	const bits = 64
+	err := site.Router.AddAddress(lab.LANInterface+"0", netip.PrefixFrom(netip.MustParseAddr("fe80::1"), bits))
+	if err == nil {
+		err = site.Hosts[0].AddAddress(lab.HostIface, netip.PrefixFrom(netip.MustParseAddr("fe80::10"), bits))
+	}
+	return err
 }
 
 func (r *router) configure() error {
@@ -86,7 +103,8 @@ func (r *router) configure() error {
 func (r *router) configPath() string { return filepath.Join(r.dir, "galleond.yaml") }
 func (r *router) socket() string     { return filepath.Join(r.dir, "run", "galleon.sock") }
 
-// start runs the daemon as the leader of a process group, so that all of it can be killed at once.
+// start runs the daemon as the leader of a session: of a process group, so that all of it can be killed at once, and
+// of a scheduling group (sched_autogroup), so that a router that is busy does not take another one's share.
 func (r *router) start() error {
 	log, err := os.OpenFile(r.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -95,7 +113,7 @@ func (r *router) start() error {
 	defer log.Close()
 	cmd := exec.Command(filepath.Join(r.bin, "galleond"), "--config", r.configPath())
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if r.process, err = r.ns.Start(cmd); err != nil {
 		return err
 	}

@@ -26,12 +26,16 @@ func (d *demo) killControl(ctx context.Context) error {
 		return err
 	}
 	defer ping.Stop()
+	before, err := d.wire(ctx, queretaro, "weights")
+	if err != nil {
+		return err
+	}
 	items := []item{update}
 	if err := d.upload(ctx, hangzhou, models, items); err != nil {
 		return err
 	}
 	d.later = append(d.later, items...)
-	pending, err := d.pending(ctx)
+	arrived, err := d.arriving(ctx, before)
 	if err != nil {
 		return err
 	}
@@ -44,7 +48,7 @@ func (d *demo) killControl(ctx context.Context) error {
 	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 		return fmt.Errorf("kill the control process %d in Querétaro: %w", pid, err)
 	}
-	d.screen.say("killed Querétaro's control process with %s still to come", size(pending))
+	d.screen.say("killed Querétaro's control process when %s of %s had come over the wire", size(arrived), size(update.size))
 	if err := d.successor(ctx, r, pid); err != nil {
 		return err
 	}
@@ -61,27 +65,40 @@ func (d *demo) killControl(ctx context.Context) error {
 	return nil
 }
 
-// pending waits until the file is on its way to Querétaro, and gives how much of it is still to come.
-func (d *demo) pending(ctx context.Context) (bytes int64, err error) {
-	c := d.router(queretaro).client()
-	defer c.Close()
-	wait, cancel := context.WithTimeout(ctx, 5*time.Second)
+// arriving waits until a good part of a file has reached Querétaro since the wire had carried so much, and gives
+// how much.
+func (d *demo) arriving(ctx context.Context, before int64) (bytes int64, err error) {
+	wait, cancel := context.WithTimeoutCause(ctx, arrivingMost, fmt.Errorf("less than %s arrived within %v", size(arrivingLeast), arrivingMost))
 	defer cancel()
 	err = every(wait, 20*time.Millisecond, func() (bool, error) {
-		reply, err := c.ReplicationStatus(wait, admin.ReplicationStatusRequest{Bucket: models})
-		if err != nil {
-			return false, err
-		}
-		bytes = 0
-		for _, f := range reply.Flows {
-			if f.Policy == "weights" {
-				bytes += f.PendingBytes
-			}
-		}
-		return bytes > 0, nil
+		now, err := d.wire(wait, queretaro, "weights")
+		bytes = now - before
+		return bytes >= arrivingLeast, err
 	})
 	if err != nil {
 		return 0, expected("the file to be on its way to Querétaro", "%v%s", err, d.flows(queretaro))
+	}
+	return bytes, nil
+}
+
+// The kill comes when so much of the file has arrived, for which there is so much time.
+const (
+	arrivingLeast = 4 << 20
+	arrivingMost  = 30 * time.Second
+)
+
+// wire is how many bytes a policy's flow has brought to a place since its control process began.
+func (d *demo) wire(ctx context.Context, p place, policy string) (bytes int64, err error) {
+	c := d.router(p).client()
+	defer c.Close()
+	reply, err := c.ReplicationStatus(ctx, admin.ReplicationStatusRequest{Bucket: models})
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range reply.Flows {
+		if f.Policy == policy {
+			bytes += f.WireBytes
+		}
 	}
 	return bytes, nil
 }

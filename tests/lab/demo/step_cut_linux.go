@@ -51,9 +51,15 @@ func flows(ctx context.Context, s *lab.Stream) error {
 
 // cutPath cuts the direct path under a stream. It stays cut: the next steps run with what is left.
 func (d *demo) cutPath(ctx context.Context) error {
-	before, err := d.path(ctx, hangzhou, tokyo)
-	if err != nil {
+	var before admin.PathShowReply
+	err := until(ctx, 250*time.Millisecond, func() (err error) {
+		if before, err = d.path(ctx, hangzhou, tokyo); err == nil && len(before.Hops) != 2 {
+			err = fmt.Errorf("packets go %s: %s", strings.Join(before.Hops, " ─▶ "), before.Why)
+		}
 		return err
+	})
+	if err != nil {
+		return &unmet{"the direct path in use before it is cut", err}
 	}
 	probe, err := d.startProbe(ctx)
 	if err != nil {
