@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -243,7 +242,7 @@ func TestCapture(t *testing.T) {
 			t.Fatal(err)
 		}
 		in.SetReadDeadline(time.Now().Add(10 * time.Second))
-		if _, _, err := in.(net.PacketConn).ReadFrom(make([]byte, 100)); err != nil {
+		if _, _, err := in.ReadFrom(make([]byte, 100)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -44,38 +44,6 @@ type Ping struct {
 	report PingReport
 }
 
-// PingReport is what a ping has seen.
-type PingReport struct {
-	Sent       int
-	Received   int
-	Duplicates int             // further replies to the same request
-	Reordered  int             // replies that came after one to a later request
-	RTTs       []time.Duration // of the replies, in the order of the requests
-	SendErrors int             // requests that the kernel refused, counted as lost
-	// LongestGap is the longest time without a reply, from the first request on: while all is well, about the interval
-	// (and at the beginning the round-trip time). At an outage it is how long the outage was felt.
-	LongestGap time.Duration
-	// Lost are the sequence numbers without reply, from 0. Of a running ping, those just sent are among them.
-	Lost []int
-}
-
-// Loss is the share of requests without reply.
-func (r PingReport) Loss() float64 {
-	if r.Sent == 0 {
-		return 0
-	}
-	return float64(r.Sent-r.Received) / float64(r.Sent)
-}
-
-// Median is the median RTT, 0 without any.
-func (r PingReport) Median() time.Duration { return quantile(r.RTTs, 0.5) }
-
-// String is a line for people.
-func (r PingReport) String() string {
-	return fmt.Sprintf("%d sent, %d received, %.2g%% lost, rtt min/median/max %v/%v/%v, longest gap %v", r.Sent, r.Received, 100*r.Loss(),
-		quantile(r.RTTs, 0).Round(10*time.Microsecond), r.Median().Round(10*time.Microsecond), quantile(r.RTTs, 1).Round(10*time.Microsecond), r.LongestGap.Round(100*time.Microsecond))
-}
-
 // maxPing bounds a ping's memory: a day at the usual interval.
 const maxPing = 1 << 20
 
@@ -298,28 +266,6 @@ func (p *Ping) Report() PingReport {
 		r.LongestGap = max(r.LongestGap, p.sent[n-1].Sub(p.lastAt))
 	}
 	return r
-}
-
-// control finds what the kernel says of a packet: when it received it (now, when it does not say), and how many the
-// socket's buffer had no room for so far.
-func control(oob []byte) (at time.Time, overrun uint32) {
-	messages, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return time.Now(), 0
-	}
-	for _, m := range messages {
-		switch {
-		case m.Header.Level != unix.SOL_SOCKET:
-		case m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= 16:
-			at = time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
-		case m.Header.Type == unix.SO_RXQ_OVFL && len(m.Data) >= 4:
-			overrun = binary.NativeEndian.Uint32(m.Data)
-		}
-	}
-	if at.IsZero() {
-		at = time.Now()
-	}
-	return at, overrun
 }
 
 func isTimeout(err error) bool {
