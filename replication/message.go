@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/galleon-net/galleon/replication/object"
@@ -181,13 +182,12 @@ func giveBytes(v *object.Version, bytes map[string][]byte) {
 		(*m)[k] = string(b)
 	}
 	for place, b := range bytes {
-		switch {
-		case place == placeType:
+		if k, ok := strings.CutPrefix(place, placeMeta); ok {
+			give(&v.Meta, k, b)
+		} else if k, ok := strings.CutPrefix(place, placeHeader); ok {
+			give(&v.Headers, k, b)
+		} else if place == placeType {
 			v.ContentType = string(b)
-		case len(place) > len(placeMeta) && place[:len(placeMeta)] == placeMeta:
-			give(&v.Meta, place[len(placeMeta):], b)
-		case len(place) > len(placeHeader) && place[:len(placeHeader)] == placeHeader:
-			give(&v.Headers, place[len(placeHeader):], b)
 		}
 	}
 }
