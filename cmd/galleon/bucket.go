@@ -10,9 +10,7 @@ import (
 )
 
 func bucketCommand(c *cli) *cobra.Command {
-	cmd := &cobra.Command{Use: "bucket", Short: "Create, list and delete buckets"}
-	cmd.AddCommand(bucketCreate(c), bucketList(c), bucketDelete(c))
-	return cmd
+	return group("bucket", "Create, list and delete buckets", bucketCreate(c), bucketList(c), bucketDelete(c))
 }
 
 func bucketCreate(c *cli) *cobra.Command {

@@ -12,9 +12,7 @@ import (
 )
 
 func clusterCommand(c *cli) *cobra.Command {
-	cmd := &cobra.Command{Use: "cluster", Short: "Make a cluster, look at its consensus and its audit trail, back it up"}
-	cmd.AddCommand(clusterInit(c), clusterStatus(c), clusterAudit(c), clusterTransfer(c), clusterBackup(c))
-	return cmd
+	return group("cluster", "Make a cluster, look at its consensus and its audit trail, back it up", clusterInit(c), clusterStatus(c), clusterAudit(c), clusterTransfer(c), clusterBackup(c))
 }
 
 func clusterInit(c *cli) *cobra.Command {

@@ -10,9 +10,7 @@ import (
 )
 
 func keyCommand(c *cli) *cobra.Command {
-	cmd := &cobra.Command{Use: "key", Short: "Access keys for the object endpoints"}
-	cmd.AddCommand(keyCreate(c), keyList(c), keyDelete(c))
-	return cmd
+	return group("key", "Access keys for the object endpoints", keyCreate(c), keyList(c), keyDelete(c))
 }
 
 func keyCreate(c *cli) *cobra.Command {

@@ -125,11 +125,18 @@ func explain(err error) string {
 	return err.Error()
 }
 
+// group is a command that only has others below it.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
 // exactArgs is cobra.ExactArgs with the names of what is missing.
 func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != len(names) {
-			return fmt.Errorf("%s wants %s\n  usage: %s", cmd.CommandPath(), strings.Join(names, " and "), cmd.UseLine())
+			return fmt.Errorf("%s wants %s\n  usage: %s", strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" "), strings.Join(names, " and "), cmd.UseLine())
 		}
 		return nil
 	}

@@ -21,9 +21,7 @@ func linkCommand(c *cli) *cobra.Command {
 			return c.show(r, func(w io.Writer) { printLinks(w, r.Links) })
 		},
 	}
-	cmd := &cobra.Command{Use: "link", Short: "Look at measured links"}
-	cmd.AddCommand(list)
-	return cmd
+	return group("link", "Look at measured links", list)
 }
 
 func printLinks(w io.Writer, links []admin.LinkInfo) {
@@ -45,9 +43,7 @@ func pathCommand(c *cli) *cobra.Command {
 			return c.show(r, func(w io.Writer) { printPath(w, r) })
 		},
 	}
-	cmd := &cobra.Command{Use: "path", Short: "Explain which way packets go"}
-	cmd.AddCommand(show)
-	return cmd
+	return group("path", "Explain which way packets go", show)
 }
 
 func printPath(w io.Writer, r admin.PathShowReply) {
@@ -98,7 +94,5 @@ func routeCommand(c *cli) *cobra.Command {
 			})
 		},
 	}
-	cmd := &cobra.Command{Use: "route", Short: "Look at programmed routes"}
-	cmd.AddCommand(list)
-	return cmd
+	return group("route", "Look at programmed routes", list)
 }

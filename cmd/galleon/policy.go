@@ -11,9 +11,7 @@ import (
 )
 
 func policyCommand(c *cli) *cobra.Command {
-	cmd := &cobra.Command{Use: "policy", Short: "Say which objects go from where to where"}
-	cmd.AddCommand(policyApply(c), policyList(c), policyDelete(c))
-	return cmd
+	return group("policy", "Say which objects go from where to where", policyApply(c), policyList(c), policyDelete(c))
 }
 
 func policyApply(c *cli) *cobra.Command {

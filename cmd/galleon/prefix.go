@@ -51,9 +51,7 @@ func prefixCommand(c *cli) *cobra.Command {
 			return c.done("%s may no longer announce %s", args[0], ps[0])
 		},
 	}
-	cmd := &cobra.Command{Use: "prefix", Short: "Say who may announce which prefix"}
-	cmd.AddCommand(list, grant, withdraw)
-	return cmd
+	return group("prefix", "Say who may announce which prefix", list, grant, withdraw)
 }
 
 func poolCommand(c *cli) *cobra.Command {
@@ -72,7 +70,5 @@ func poolCommand(c *cli) *cobra.Command {
 		},
 	}
 	create.Flags().IntVar(&bits, "bits", 24, "length of each prefix that is given")
-	cmd := &cobra.Command{Use: "pool", Short: "Ranges from which joining routers are given prefixes"}
-	cmd.AddCommand(create)
-	return cmd
+	return group("pool", "Ranges from which joining routers are given prefixes", create)
 }

@@ -29,9 +29,7 @@ func replicationCommand(c *cli) *cobra.Command {
 		},
 	}
 	status.Flags().StringVar(&bucket, "bucket", "", "only this bucket")
-	cmd := &cobra.Command{Use: "replication", Short: "Look at replication"}
-	cmd.AddCommand(status)
-	return cmd
+	return group("replication", "Look at replication", status)
 }
 
 func objectCommand(c *cli) *cobra.Command {
@@ -57,9 +55,7 @@ func objectCommand(c *cli) *cobra.Command {
 			})
 		},
 	}
-	cmd := &cobra.Command{Use: "object", Short: "Look at one object"}
-	cmd.AddCommand(status)
-	return cmd
+	return group("object", "Look at one object", status)
 }
 
 func conflictsCommand(c *cli) *cobra.Command {

@@ -12,9 +12,7 @@ import (
 )
 
 func routerCommand(c *cli) *cobra.Command {
-	cmd := &cobra.Command{Use: "router", Short: "List, drain and revoke routers"}
-	cmd.AddCommand(routerList(c), routerDrain(c), routerRevoke(c))
-	return cmd
+	return group("router", "List, drain and revoke routers", routerList(c), routerDrain(c), routerRevoke(c))
 }
 
 func routerList(c *cli) *cobra.Command {

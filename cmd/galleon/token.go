@@ -12,9 +12,7 @@ import (
 )
 
 func tokenCommand(c *cli) *cobra.Command {
-	cmd := &cobra.Command{Use: "token", Short: "Make, list and take back one-time join tokens"}
-	cmd.AddCommand(tokenCreate(c), tokenList(c), tokenDelete(c))
-	return cmd
+	return group("token", "Make, list and take back one-time join tokens", tokenCreate(c), tokenList(c), tokenDelete(c))
 }
 
 func tokenCreate(c *cli) *cobra.Command {
