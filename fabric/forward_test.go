@@ -170,9 +170,14 @@ func TestBackupCarriesAtOnce(t *testing.T) {
 	if p, ok := l.out(1, pkt); !ok || p.Addr != addrOf(2) || !wire.IsTagged(p.Buf) {
 		t.Fatalf("down: to %v", p.Addr)
 	}
+	// With both down, what is our own tries the direct link: it would be lost otherwise.
 	v.faces[2].usable.Store(false)
+	if p, ok := l.out(1, pkt); !ok || p.Addr != addrOf(3) || wire.IsTagged(p.Buf) {
+		t.Fatalf("both down: to %v", p.Addr)
+	}
+	v.faces[3].addr.Store(nil)
 	if _, ok := l.out(1, pkt); ok {
-		t.Fatal("sent with both links down")
+		t.Fatal("sent where there is no link")
 	}
 	l.wantDropped(t, 1, "no-usable-link")
 }

@@ -79,6 +79,9 @@ func (f *forwarder) outward(v *view, pkt, buf []byte, reply *icmpReplies) (under
 	}
 	next, mtu := v.toward(e.Egress, 0)
 	if next == nil {
+		next, mtu = v.lastResort(e.Egress)
+	}
+	if next == nil {
 		f.drop(dropNoLink)
 		return none, false
 	}

@@ -33,11 +33,17 @@ type RouteSet struct {
 // verifyAfter is how long after its start a mesh speaks with certainty also of what it did not reach.
 const verifyAfter = 15 * time.Second
 
+// holdFor is how long a router that can no longer be reached keeps its routes. Trying a link that may be dead
+// costs nothing, while a route that is gone surely loses the packet; and on a machine that was too busy
+// for its probes the link was never dead.
+const holdFor = 10 * time.Second
+
 // maxKnown bounds RouteSet.Known. Beyond it, prefixes that no grant names any more are forgotten.
 const maxKnown = 1 << 14
 
 // recompute makes routes of the link-state, and swaps the forwarding table.
 func (m *Mesh) recompute() {
+	now := time.Now()
 	in := route.FromRecords(m.conf.Self, m.flood.db.All())
 	in.FabricMTU = m.conf.FabricMTU + wire.Overhead
 	in.Announcements = slices.DeleteFunc(in.Announcements, func(a route.Announcement) bool { return !m.mayAnnounce(a) })
@@ -56,10 +62,12 @@ func (m *Mesh) recompute() {
 		if h.Next != id {
 			relayed++
 		}
+		m.reached[id] = now
 		for _, l := range m.peers[id].Loopbacks {
 			entries = append(entries, fib.Entry{Prefix: l, Egress: id})
 		}
 	}
+	reachable := len(hops)
 	for p, egress := range m.routes.Prefixes {
 		if egress == m.conf.Self {
 			entries = append(entries, fib.Entry{Prefix: p, Local: true})
@@ -70,6 +78,7 @@ func (m *Mesh) recompute() {
 	for _, l := range m.me().Loopbacks {
 		entries = append(entries, fib.Entry{Prefix: l, Local: true})
 	}
+	entries = m.hold(now, entries, hops)
 	m.table = fib.Build(entries, hops)
 	m.show()
 
@@ -79,17 +88,52 @@ func (m *Mesh) recompute() {
 			remote = append(remote, e.Prefix)
 		}
 	}
-	m.verified = m.verified || len(hops) == len(m.peers) || time.Since(m.began) >= verifyAfter
+	m.verified = m.verified || reachable == len(m.peers) || time.Since(m.began) >= verifyAfter
 	if !slices.Equal(remote, m.told.Prefixes) || !slices.Equal(m.known, m.told.Known) || m.verified != m.told.Verified {
 		m.told = RouteSet{Prefixes: remote, Known: slices.Clone(m.known), Verified: m.verified}
 		if m.env.Routes != nil {
 			m.env.Routes(m.told)
 		}
 	}
-	if e := (RoutesChanged{Reachable: len(hops), Relayed: relayed, Prefixes: len(remote)}); e != m.lastRoutes {
+	if e := (RoutesChanged{Reachable: reachable, Relayed: relayed, Prefixes: len(remote)}); e != m.lastRoutes {
 		m.lastRoutes = e
 		m.emit(e)
 	}
+}
+
+// hold keeps what led to routers that were reachable until lately, by their own links, where nobody else
+// offers the prefix now.
+func (m *Mesh) hold(now time.Time, entries []fib.Entry, hops map[topo.RouterID]fib.Hop) []fib.Entry {
+	m.holdEnds = time.Time{}
+	held := map[topo.RouterID]bool{}
+	for id, p := range m.peers {
+		last, was := m.reached[id]
+		if _, is := hops[id]; is || !was || p.link == nil {
+			continue
+		}
+		if now.Sub(last) >= holdFor {
+			delete(m.reached, id)
+			continue
+		}
+		held[id] = true
+		hops[id] = fib.Hop{Next: id, MTU: m.conf.FabricMTU}
+		if ends := last.Add(holdFor); m.holdEnds.IsZero() || ends.Before(m.holdEnds) {
+			m.holdEnds = ends
+		}
+	}
+	if len(held) == 0 || m.table == nil {
+		return entries
+	}
+	offered := make(map[topo.SegPrefix]bool, len(entries))
+	for _, e := range entries {
+		offered[e.Prefix] = true
+	}
+	for _, e := range m.table.Entries() {
+		if !e.Local && held[e.Egress] && !offered[e.Prefix] && m.catalog[e.Egress].granted(e.Prefix) {
+			entries = append(entries, e)
+		}
+	}
+	return entries
 }
 
 // tellRerouted tells of the routers that are reached another way than before.

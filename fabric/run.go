@@ -66,6 +66,9 @@ func (m *Mesh) tend(now time.Time) {
 			m.dialDue(now, p)
 		}
 	}
+	if !m.holdEnds.IsZero() && !now.Before(m.holdEnds) {
+		m.outdate(now)
+	}
 	if m.flood.age(now) || !m.verified && now.Sub(m.began) >= verifyAfter {
 		m.outdate(now)
 	}

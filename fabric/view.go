@@ -79,3 +79,13 @@ func (v *view) toward(dest, from topo.RouterID) (next *face, mtu int) {
 	}
 	return nil, 0
 }
+
+// lastResort is the direct link to dest, though it is thought to be down: for our own packets that would else
+// be lost for certain.
+func (v *view) lastResort(dest topo.RouterID) (next *face, mtu int) {
+	h, ok := v.table.Hop(dest)
+	if f := v.faces[dest]; ok && f != nil && f.addr.Load() != nil {
+		return f, h.MTU
+	}
+	return nil, 0
+}
