@@ -14,7 +14,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@latest
 CLIENTS     = awscli rclone s3cmd python3-boto3
 
-.PHONY: build demo lab-clean test race lint vuln cross fuzz interop clean
+.PHONY: build demo lab-clean test race lint vuln cross fuzz interop accuracy clean
 
 build: ## the daemon and the CLI, in bin/
 	$(GO) build -trimpath -o bin/ ./cmd/galleond ./cmd/galleon
@@ -55,6 +55,9 @@ interop: ## real object clients from Debian's packages against a running fabric
 		apt-get install -y --no-install-recommends $(CLIENTS) >/dev/null 2>&1 || { apt-get update && apt-get install -y --no-install-recommends $(CLIENTS); } >/dev/null; \
 	else echo "to try every client, install: $(CLIENTS)"; fi
 	$(GO) test -count=1 -v -timeout 15m ./tests/interop
+
+accuracy: ## holds the wide-area emulator to its promises; wants the machine for itself
+	GALLEON_ACCURACY=1 $(GO) test -count=1 -v -timeout 10m ./tests/lab/accuracy
 
 clean:
 	rm -rf bin out
