@@ -26,7 +26,7 @@ type World struct {
 	// pass probe seldom: the real time that a world takes goes mostly into packets.
 	Probe time.Duration
 
-	rng     *rand.Rand
+	rng *rand.Rand
 
 	notes  *notes
 	sites  []*Site // in the order in which they came
