@@ -174,6 +174,9 @@ func TestSharedLostChunk(t *testing.T) {
 		if want := (n + 9) / 10; err != nil || len(list) != want || b.store.Stats().Objects != int64(n-want) {
 			t.Errorf("%d aside, %d there, %v", len(list), b.store.Stats().Objects, err)
 		}
+		if n := b.count("flow-broken"); n != 0 {
+			t.Errorf("the stream broke %d times over it", n)
+		}
 		// One more that needs it arrives from another region: then all can be had.
 		w.policy(object.Policy{Name: "c", Bucket: "plain", From: regions("c"), To: regions("b")})
 		c := w.add(3, "c")

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// maxHold is how long a flow is held back for more urgent ones at a time. After it, it asks for one part all
+// maxHold is how long a flow is held back for more urgent ones at a time. After it, it asks for heldPart all
 // the same: a rule that is never idle slows those below it down and does not stop them.
-const maxHold = 10 * time.Second
+const maxHold = time.Second
 
 // gate lets the most urgent flows ask for chunks first: while a flow of higher priority waits for chunks,
 // those below it ask for none. What was asked for already still comes, so a flow is never cut off in the
@@ -37,8 +37,8 @@ func (g *gate) set(f *follower, priority int, waits bool) {
 	g.changed = make(chan struct{})
 }
 
-// wait returns when no flow of a higher priority waits for chunks, or after maxHold.
-func (g *gate) wait(ctx context.Context, priority int) error {
+// wait returns when no flow of a higher priority waits for chunks, or, with held, after maxHold.
+func (g *gate) wait(ctx context.Context, priority int) (held bool, err error) {
 	var patience <-chan time.Time
 	for {
 		g.mu.Lock()
@@ -49,7 +49,7 @@ func (g *gate) wait(ctx context.Context, priority int) error {
 		changed := g.changed
 		g.mu.Unlock()
 		if !higher {
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 		if patience == nil {
 			t := time.NewTimer(maxHold)
@@ -59,9 +59,9 @@ func (g *gate) wait(ctx context.Context, priority int) error {
 		select {
 		case <-changed:
 		case <-patience:
-			return nil
+			return true, nil
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 	}
 }

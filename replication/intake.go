@@ -16,12 +16,13 @@ import (
 // begins to want, so it follows the link: it grows while answers take less than askAge, and shrinks while they
 // take longer.
 const (
-	firstAsked = 4 << 20
-	minAsked   = 1 << 20
+	firstAsked = 8 << 20
+	minAsked   = 4 << 20 // 20 MB/s over 200 ms, also from a source that is busy with others
 	maxAsked   = 64 << 20 // fills 1 Gbit/s over 500 ms
-	askAge     = time.Second
-	// askPart is how much is asked for in one frame.
-	askPart = 1 << 20
+	askAge     = 2 * time.Second
+	// askPart is how much is asked for in one frame, heldPart in one that the gate let pass out of turn.
+	askPart  = 1 << 20
+	heldPart = 128 << 10
 	// maxQueue bounds the versions that wait in batches, with room for a source that counts otherwise.
 	maxQueue = 2 * windowEntries
 )
@@ -215,10 +216,15 @@ func (i *intake) ask(ctx context.Context) error {
 				return nil
 			}
 		}
-		if err := i.f.e.gate.wait(ctx, i.f.rule.priority); err != nil {
+		held, err := i.f.e.gate.wait(ctx, i.f.rule.priority)
+		if err != nil {
 			return nil // the stream has ended
 		}
-		if ids := i.nextPart(); len(ids) > 0 {
+		part := int64(askPart)
+		if held {
+			part = heldPart
+		}
+		if ids := i.nextPart(part); len(ids) > 0 {
 			if err := i.send(frameWant, packIDs(ids)); err != nil {
 				return fmt.Errorf("ask %s for chunks: %w", i.f.flow.source, err)
 			}
@@ -241,11 +247,11 @@ func (i *intake) toAsk() bool {
 	return i.asked < i.window && i.open > len(i.expected)
 }
 
-// nextPart moves a part of what is missing to what is expected.
-func (i *intake) nextPart() (ids []object.ChunkID) {
+// nextPart moves about so many bytes of what is missing to what is expected.
+func (i *intake) nextPart(part int64) (ids []object.ChunkID) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	end := min(i.window, i.asked+askPart)
+	end := min(i.window, i.asked+part)
 	now := time.Now()
 	for _, in := range i.queue {
 		for len(in.ask) > 0 && len(ids) < wantPart && i.asked < end {

@@ -72,6 +72,10 @@ func TestCutChunksStay(t *testing.T) {
 		sent := w.sent()
 		w.partition(1, 2, true)
 		time.Sleep(time.Second)
+		// What arrived is held, although no version names it yet.
+		if res, err := b.store.GC(t.Context()); err != nil || res.FreedChunks != 0 {
+			t.Errorf("collected %+v, %v", res, err)
+		}
 		before = b.stored(t, a)
 		w.partition(1, 2, false)
 		w.settle()
@@ -79,6 +83,15 @@ func TestCutChunksStay(t *testing.T) {
 			t.Errorf("%d bytes after the break, %d were missing", got, want)
 		}
 		w.same("plain", true, a, b)
+		// And not for ever: the policy ends in the middle of the next one.
+		a.put("plain", "large2", random(2, 8<<20))
+		time.Sleep(3 * time.Second)
+		w.topo.Policies = nil
+		w.set()
+		time.Sleep(time.Second)
+		if res, err := b.store.GC(t.Context()); err != nil || res.FreedChunks == 0 {
+			t.Errorf("after the policy collected %+v, %v", res, err)
+		}
 	})
 }
 

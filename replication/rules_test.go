@@ -218,6 +218,35 @@ func TestOwnerReturns(t *testing.T) {
 	})
 }
 
+// TestPurgeAndNewOwner: an owner carries out a purge that one destination does not hear of before another router
+// takes over. The destination walks the new owner's store, where there is nothing to see of it, and learns it.
+func TestPurgeAndNewOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		a, b1, b2 := w.add(1, "a"), w.add(2, "b"), w.add(3, "b")
+		w.policy(object.Policy{Name: "p", Bucket: "kept", From: regions("b"), To: regions("a")})
+		w.set()
+		v, _ := b1.put("kept", "k", []byte("secret"))
+		w.settle()
+		w.partition(1, 2, true)
+		if _, _, err := b1.store.Purge(t.Context(), "kept", "k", v.ID, noOptions); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			time.Sleep(time.Hour)
+			if err := b2.engine.TrimLog(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.has(a, "kept", "k", []byte("secret"))
+		w.topo.Owners["b"] = 3
+		w.set()
+		w.until(time.Minute, "the purge is known", func() bool { return a.get("kept", "k") == nil })
+		w.same("kept", true, a, b1, b2)
+	})
+}
+
 // TestPolicyChanges: a flow ends with its policy, and begins anew when the policy selects something else.
 func TestPolicyChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -298,10 +327,10 @@ func TestPriority(t *testing.T) {
 		began, before := time.Now(), b.stored(t, a)
 		w.until(10*time.Minute, "the urgent ones", func() bool { return seen("kept") == urgent })
 		// They are 16 MiB at 1 MiB/s; what was asked for before them and every maxHold is some more.
-		if took := time.Since(began); took > 24*time.Second {
+		if took := time.Since(began); took > 27*time.Second {
 			t.Errorf("the urgent ones took %s", took)
 		}
-		if got := b.stored(t, a) - before; got == 0 || got > 8<<20 {
+		if got := b.stored(t, a) - before; got == 0 || got > 10<<20 {
 			t.Errorf("%d bytes of the bulk while the urgent ones came: want some, and few", got)
 		}
 		w.settle()
