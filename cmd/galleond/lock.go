@@ -47,7 +47,8 @@ func lock(dir string) (*os.File, error) {
 		}
 		time.Sleep(lockPoll)
 	}
-	if err := f.Truncate(0); err == nil {
+	err = f.Truncate(0)
+	if err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	if err != nil {

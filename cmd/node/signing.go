@@ -48,7 +48,6 @@ type signingKeys struct {
 	mu      sync.Mutex
 	keys    map[string]map[string][]byte
 	fetched time.Time
-	index   uint64 // of the catalog when they were fetched
 }
 
 func openSigningKeys(path string, region topo.Region) (*signingKeys, error) {

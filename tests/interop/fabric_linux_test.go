@@ -39,12 +39,11 @@ type region struct {
 
 // fabric is two regions with a bucket that is copied from the first to the second.
 type fabric struct {
-	bin      string
-	regions  []region
-	key      string
-	secret   string
-	bucket   string
-	deadline time.Time
+	bin     string
+	regions []region
+	key     string
+	secret  string
+	bucket  string
 }
 
 // startFabric builds the daemons and starts them in two regions that are 100 ms apart.
