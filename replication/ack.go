@@ -217,4 +217,3 @@ func (e *Engine) holders(v *object.Version, seq store.Seq, ack object.Ack) (have
 	}
 	return have, possible
 }
-

@@ -107,7 +107,7 @@ func TestPoisonedChunk(t *testing.T) {
 					t.Errorf("%d events after trying again", n)
 				}
 				a.spoil(m.Chunks[0].ID, was)
-		w.until(3*time.Minute, "it heals", func() bool { return b.get("kept", "k3") != nil })
+				w.until(3*time.Minute, "it heals", func() bool { return b.get("kept", "k3") != nil })
 				w.settle()
 				w.same("kept", true, a, b)
 				failed(StatusCompleted)

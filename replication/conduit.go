@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// silence is how long a stream may say nothing, and how long one piece of a Write may take. The source
-// pings every pingPeriod, and the follower answers.
+// silence is how long a stream may say nothing, and how long one piece of a Write may take. Either end pings
+// every pingPeriod when it has nothing else to say.
 const (
 	silence    = 20 * time.Second
 	pingPeriod = 5 * time.Second

@@ -38,7 +38,7 @@ const (
 	frameWant    frameKind = 5 // follower: chunks, please
 	frameChunks  frameKind = 6 // source: here they are
 	frameAck     frameKind = 7 // follower: a batch is applied
-	framePing    frameKind = 8 // source: still here; follower: so am I
+	framePing    frameKind = 8 // either: still here
 	frameAgain   frameKind = 9 // follower: send these versions once more
 )
 

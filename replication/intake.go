@@ -12,25 +12,13 @@ import (
 	"github.com/galleon-net/galleon/replication/store"
 )
 
-// How much may be asked for and not have come, in bytes. It is what is in the way of a more urgent flow that
-// begins to want, so it follows the link: it grows while answers take less than askAge, and shrinks while they
-// take longer.
-const (
-	firstAsked = 8 << 20
-	minAsked   = 4 << 20 // 20 MB/s over 200 ms, also from a source that is busy with others
-	maxAsked   = 64 << 20 // fills 1 Gbit/s over 500 ms
-	askAge     = 2 * time.Second
-	// askPart is how much is asked for in one frame, heldPart in one that the gate let pass out of turn.
-	askPart  = 1 << 20
-	heldPart = 128 << 10
-	// maxQueue bounds the versions that wait in batches, with room for a source that counts otherwise.
-	maxQueue = 2 * windowEntries
-)
+// maxQueue bounds the versions that wait in batches, with room for a source that counts otherwise.
+const maxQueue = 2 * windowEntries
 
 // intake is one stream from a source. Three goroutines share it:
 //
 //	read   frames come in: batches are queued, chunks stored        never waits for the other two
-//	ask    what is missing is asked for, when the gate lets it      and pings are answered
+//	ask    what is missing is asked for, when the gate lets it      and a ping is sent now and then
 //	apply  the first of the queue is committed once it is whole     and acknowledged
 //
 // The first that fails cuts the stream, which ends the others; what is whole by then is still applied.
@@ -52,7 +40,6 @@ type intake struct {
 	open     int      // chunks that batches of the queue wait for
 	under    map[object.ChunkID]bool
 	batches  int
-	pong     bool // the source asked whether we are here
 	wakeAsk  chan struct{}
 	wakeDo   chan struct{}
 }
@@ -140,10 +127,6 @@ func (i *intake) read() error {
 		i.f.mu.Unlock()
 		switch kind {
 		case framePing:
-			i.mu.Lock()
-			i.pong = true
-			i.mu.Unlock()
-			poke(i.wakeAsk)
 			poke(i.wakeDo)
 		case frameBatch:
 			err = i.arrive(body)
@@ -199,72 +182,6 @@ func (i *intake) arrive(body []byte) error {
 	return nil
 }
 
-// ask asks for what is missing, oldest batch first, in parts.
-func (i *intake) ask(ctx context.Context) error {
-	for {
-		// The gate holds this loop back for less than silence at a time.
-		if i.takePong() {
-			if err := i.send(framePing, []byte("{}")); err != nil {
-				return fmt.Errorf("answer %s: %w", i.f.flow.source, err)
-			}
-		}
-		if !i.toAsk() {
-			select {
-			case <-i.wakeAsk:
-				continue
-			case <-ctx.Done():
-				return nil
-			}
-		}
-		held, err := i.f.e.gate.wait(ctx, i.f.rule.priority)
-		if err != nil {
-			return nil // the stream has ended
-		}
-		part := int64(askPart)
-		if held {
-			part = heldPart
-		}
-		if ids := i.nextPart(part); len(ids) > 0 {
-			if err := i.send(frameWant, packIDs(ids)); err != nil {
-				return fmt.Errorf("ask %s for chunks: %w", i.f.flow.source, err)
-			}
-		}
-	}
-}
-
-func (i *intake) takePong() bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	p := i.pong
-	i.pong = false
-	return p
-}
-
-// toAsk says whether there is something to ask for now.
-func (i *intake) toAsk() bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.asked < i.window && i.open > len(i.expected)
-}
-
-// nextPart moves about so many bytes of what is missing to what is expected.
-func (i *intake) nextPart(part int64) (ids []object.ChunkID) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	end := min(i.window, i.asked+part)
-	now := time.Now()
-	for _, in := range i.queue {
-		for len(in.ask) > 0 && len(ids) < wantPart && i.asked < end {
-			c := in.ask[0]
-			in.ask = in.ask[1:]
-			i.expected = append(i.expected, wanted{c, in, now})
-			i.asked += int64(c.Size)
-			ids = append(ids, c.ID)
-		}
-	}
-	return ids
-}
-
 // take stores a frame of chunks, in the order asked for. Each is checked against its name before it counts.
 func (i *intake) take(body []byte) error {
 	for len(body) > 0 {
@@ -298,37 +215,6 @@ func (i *intake) take(body []byte) error {
 		i.came(w, why)
 	}
 	return nil
-}
-
-// came ends the wait for a chunk, also of batches that came later and rely on the one that asked.
-func (i *intake) came(w wanted, why string) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.expected = i.expected[1:]
-	i.asked -= int64(w.ref.Size)
-	if time.Since(w.at) < askAge {
-		i.window = min(i.window+int64(w.ref.Size), maxAsked)
-	} else {
-		i.window = max(i.window-int64(w.ref.Size), minAsked)
-	}
-	i.open--
-	w.in.open--
-	delete(i.under, w.ref.ID)
-	if why != "" {
-		for _, in := range i.queue {
-			// What apply has already is whole without this chunk: it came before the batch that asked.
-			if !in.taken {
-				in.lost[w.ref.ID] = why
-			}
-		}
-	}
-	if w.in.open == 0 {
-		poke(i.wakeDo)
-	}
-	if i.open > len(i.expected) && i.asked < i.window {
-		poke(i.wakeAsk)
-	}
-	i.f.e.gate.set(i.f, i.f.rule.priority, i.open > 0)
 }
 
 // keepRest leases what arrived for batches that were not applied, so that the next attempt asks for the rest
