@@ -19,6 +19,7 @@ import (
 
 	"github.com/galleon-net/galleon/cmd/admin"
 	"github.com/galleon-net/galleon/cmd/config"
+	"github.com/galleon-net/galleon/consensus"
 	"github.com/galleon-net/galleon/fabric/keys"
 	"github.com/galleon-net/galleon/fabric/topo"
 	"github.com/galleon-net/galleon/fabric/tunnel"
@@ -140,16 +141,17 @@ func (c *Control) Run(ctx context.Context) error {
 		c.ending = true
 		return nil
 	})
-	group.Go(func() error { return ended(ctx, c.endpoint.Run(ctx)) })
-	c.serveHTTP(c.env.Admin, c.adminHandler(), c.adminContext)
-	c.serveHTTP(c.streams, c.peerHandler(), peerContext)
-	c.serveHTTP(c.env.Metrics, c.metricsHandler(), nil)
-	group.Go(func() error { return c.keepForward(ctx) })
+	// Whether the router is a member already is settled before anybody can ask it to become one.
 	if m := c.current(); m != nil {
 		c.start(m)
 	} else if c.env.Config.JoinTokenFile != "" {
 		group.Go(func() error { return c.joinFromFile(ctx) })
 	}
+	group.Go(func() error { return ended(ctx, c.endpoint.Run(ctx)) })
+	c.serveHTTP(c.env.Admin, c.adminHandler(), c.adminContext)
+	c.serveHTTP(c.streams, c.peerHandler(), peerContext)
+	c.serveHTTP(c.env.Metrics, c.metricsHandler(), nil)
+	group.Go(func() error { return c.keepForward(ctx) })
 	err := group.Wait()
 	c.pool.Close()
 	c.link.close()
@@ -185,6 +187,25 @@ func (c *Control) become(m *member) error {
 	c.member = m
 	c.start(m)
 	return nil
+}
+
+// settleTime bounds how long init and join wait for the cluster to answer this router.
+const settleTime = 5 * time.Second
+
+// settle waits until the cluster answers a router that has just become a member, so that the operator's next
+// command finds it in order. When it takes long, that command will wait instead.
+func (c *Control) settle(ctx context.Context, m *member) {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	for ctx.Err() == nil {
+		if _, err := m.consensus.Read(ctx, consensus.Linearizable); err == nil {
+			return
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
 }
 
 func (c *Control) current() *member {
@@ -256,9 +277,13 @@ func (c *Control) admit(peer keys.Identity, alpn string) error {
 
 // addresses lists where a router's control half can be reached: on the underlay, and when that fails at
 // its overlay loopback, so that control profits from rerouting as every other traffic does.
+//
+// Once the half is told to end it reaches nobody any more: what is dialled then would only hold its end up.
 func (c *Control) addresses(id topo.RouterID) []netip.AddrPort {
-	m := c.current()
-	if m == nil {
+	c.mu.RLock()
+	m, ending := c.member, c.ending
+	c.mu.RUnlock()
+	if m == nil || ending {
 		return nil
 	}
 	r, ok := m.consensus.View().Routers[id]

@@ -122,6 +122,7 @@ func (c *Control) initialise(ctx context.Context, r admin.ClusterInitRequest) (a
 	if err := c.become(m); err != nil {
 		return reply, err
 	}
+	c.settle(ctx, m)
 	return admin.ClusterInitReply{Cluster: cluster, Router: id.Router, Name: id.Name, RootKeyFile: rootPath}, nil
 }
 

@@ -111,6 +111,7 @@ func (c *Control) join(ctx context.Context, text string) (admin.ClusterJoinReply
 	if err := c.become(m); err != nil {
 		return reply, err
 	}
+	c.settle(ctx, m)
 	return admin.ClusterJoinReply{
 		Cluster: id.Cluster, Router: id.Router, Name: id.Name, Region: id.Region, Zone: id.Zone, Prefixes: s.GrantsOf(id.Router),
 	}, nil
