@@ -20,7 +20,7 @@ func (d *demo) printReport() {
 	}
 	rows = append(rows, d.remarks...)
 	rows = append(rows,
-		row{"a path was cut", fmt.Sprintf("%.1f ms", r.ReroutedMS), fmt.Sprintf("longest gap in %d packets a second", probeRate)},
+		row{"a path was cut", fmt.Sprintf("%.1f ms", r.ReroutedMS), gapRemark},
 		row{"a control process was killed", fmt.Sprint(r.ControlKillLostPackets), "packets lost"},
 		row{"a router was killed", fmt.Sprint(r.AcknowledgedLost), "acknowledged objects lost"},
 	)

@@ -46,7 +46,14 @@ type daemonConfig struct {
 	Listen  struct {
 		S3 string `yaml:"s3"`
 	} `yaml:"listen"`
+	Fabric struct {
+		ProbeInterval time.Duration `yaml:"probe_interval"`
+	} `yaml:"fabric"`
 }
+
+// probeInterval is twice the daemon's default: here seven routers and all that they serve share a few cores, and a
+// process that waits for one is not a link that is down.
+const probeInterval = 100 * time.Millisecond
 
 // openPlace builds a data centre, in the lab or as an addition to it, and starts its router.
 func (d *demo) openPlace(ctx context.Context, p place) (*router, error) {
@@ -87,6 +94,7 @@ func linkLocals(site *lab.Site) error {
 func (r *router) configure() error {
 	var c daemonConfig
 	c.DataDir, c.RunDir, c.Listen.S3 = filepath.Join(r.dir, "data"), filepath.Join(r.dir, "run"), fmt.Sprintf(":%d", s3Port)
+	c.Fabric.ProbeInterval = probeInterval
 	b, err := yaml.Marshal(c)
 	if err == nil {
 		err = os.Mkdir(r.dir, 0o755)

@@ -19,6 +19,8 @@ const (
 	rerouteMost = 3 * time.Second
 )
 
+var gapRemark = fmt.Sprintf("longest gap in %d packets a second", probeRate)
+
 // startProbe begins a stream from Hangzhou's server to Tokyo's, and returns when it flows.
 func (d *demo) startProbe(ctx context.Context) (*lab.Stream, error) {
 	s, err := lab.StartStream(ctx, d.host(hangzhou).NS, d.host(tokyo).NS, lab.StreamConfig{To: netip.AddrPortFrom(tokyo.host(), probePort), Rate: probeRate})

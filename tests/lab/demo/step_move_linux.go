@@ -54,7 +54,9 @@ func (d *demo) moveInput(ctx context.Context) error {
 	}
 	d.report.Objects, d.report.Bytes, d.report.SecondsToLastByte = int64(len(items)), total, seconds(last)
 	d.screen.say("the last byte was in Querétaro %.1f s after the first was put in Hangzhou", last.Seconds())
-	d.wireBytes(ctx)
+	if err := d.wireBytes(ctx); err != nil {
+		return err
+	}
 	if err := d.compareFar(ctx); err != nil {
 		return err
 	}
@@ -165,21 +167,19 @@ func (d *demo) awaitFar(ctx context.Context, p place, before int64, began time.T
 }
 
 // wireBytes tells what replication to Querétaro cost on the wire.
-func (d *demo) wireBytes(ctx context.Context) {
-	c := d.router(queretaro).client()
-	defer c.Close()
-	reply, err := c.ReplicationStatus(ctx, admin.ReplicationStatusRequest{Bucket: models})
-	if err != nil {
-		return
+func (d *demo) wireBytes(ctx context.Context) error {
+	var wire int64
+	for _, policy := range []string{"weights", "files"} {
+		n, err := d.wire(ctx, queretaro, policy)
+		if err != nil {
+			return err
+		}
+		wire += n
 	}
-	var wire, whole int64
-	for _, f := range reply.Flows {
-		wire, whole = wire+f.WireBytes, whole+f.DoneBytes
-	}
-	if wire > 0 && whole > 0 {
-		d.screen.say("%s of objects crossed the Pacific as %s", size(whole), size(wire))
-		d.remarks = append(d.remarks, row{"on the wire to Querétaro", size(wire), fmt.Sprintf("%d %% of the objects' bytes", wire*100/whole)})
-	}
+	share := fmt.Sprintf("%d %% of the objects' bytes", wire*100/max(1, d.report.Bytes))
+	d.screen.say("on the wire it was %s, %s", size(wire), share)
+	d.remarks = append(d.remarks, row{"on the wire to Querétaro", size(wire), share})
+	return nil
 }
 
 // compareFar reads everything back from Querétaro, and checks that what no policy names did not follow.

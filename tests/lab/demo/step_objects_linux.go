@@ -163,7 +163,11 @@ func (d *demo) arrived(ctx context.Context, p place, items []item) error {
 	if len(bad) > 0 {
 		return expected("the same bytes in "+p.name, "%s", some(bad))
 	}
-	d.screen.say("%-13s has all %d, byte for byte, after %s more", p.name, len(items), millis(time.Since(began)))
+	what := fmt.Sprintf("all %d", len(items))
+	if len(items) == 1 {
+		what = items[0].key
+	}
+	d.screen.say("%-13s has %s, byte for byte, after %.1f s more", p.name, what, time.Since(began).Seconds())
 	return nil
 }
 

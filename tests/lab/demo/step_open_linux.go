@@ -49,6 +49,6 @@ func (d *demo) firstPing(ctx context.Context, p place, began time.Time) error {
 	if err != nil {
 		return expected("a ping from Hangzhou's server to that in "+p.name+" answered", "%v", err)
 	}
-	d.screen.say("Hangzhou's server reaches the one in %s %s after the token was asked for", p.name, millis(time.Since(began)))
+	d.screen.say("Hangzhou's server reaches the one in %s %.1f s after the token was asked for", p.name, time.Since(began).Seconds())
 	return nil
 }

@@ -50,7 +50,7 @@ func (d *demo) killRouter(ctx context.Context) error {
 		return err
 	}
 	d.ledger = acked
-	d.screen.say("killed Singapore's router between two of the %s objects that it had acknowledged and %d that it had not", thousands(int64(len(acked))), doubtful)
+	d.screen.say("killed Singapore's router, which had acknowledged %s objects of its server and left %d requests without an answer", thousands(int64(len(acked))), doubtful)
 	if err := flows(ctx, probe); err != nil {
 		return expected("the stream between Hangzhou and Tokyo to go on without Singapore", "%v: %v", probe.Stop(), err)
 	}
@@ -60,7 +60,7 @@ func (d *demo) killRouter(ctx context.Context) error {
 		return err
 	}
 	d.screen.say("Hangzhou to Tokyo went %v and now goes %v: longest gap %s", way.Hops, around.Hops, millis(report.LongestGap))
-	d.remarks = append(d.remarks, row{"a relay died", millis(report.LongestGap), "longest gap in 500 packets a second"})
+	d.remarks = append(d.remarks, row{"a relay died", millis(report.LongestGap), gapRemark})
 	return d.comeBack(ctx, r)
 }
 
