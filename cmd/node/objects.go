@@ -213,7 +213,10 @@ func (b backend) DeleteObject(ctx context.Context, bucket, key string, id object
 	return d, b.acknowledged(ctx, v, seq)
 }
 
-func (b backend) ListObjects(_ context.Context, bucket string, o s3.ListOptions) (s3.ListPage, error) {
+func (b backend) ListObjects(ctx context.Context, bucket string, o s3.ListOptions) (s3.ListPage, error) {
+	if _, err := b.GetBucket(ctx, bucket); err != nil {
+		return s3.ListPage{}, err
+	}
 	page, err := b.m.store.List(bucket, store.ListOptions{
 		Prefix: o.Prefix, After: o.After, AfterVersion: o.AfterVersion, Delimiter: o.Delimiter, Limit: o.Limit, Versions: o.Versions,
 	})

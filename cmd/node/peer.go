@@ -63,6 +63,10 @@ func (c *Control) peerHandler() http.Handler {
 	}))
 	mux.Handle("/v1/", api)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if peerOf(r.Context()) == 0 { // a stream always has a router at its other end; nobody is not the machine's own operator
+			admin.WriteError(w, &admin.Error{Code: admin.CodeDenied, Message: "the caller is not known"})
+			return
+		}
 		if r.Header.Get(s3Header) != "" {
 			c.serveOwned(w, r)
 			return

@@ -76,7 +76,10 @@ func (b backend) AbortUpload(ctx context.Context, bucket, key, id string) error 
 	return s3Error(b.m.store.AbortUpload(ctx, bucket, key, id), s3.ErrNoSuchUpload)
 }
 
-func (b backend) ListUploads(_ context.Context, bucket, prefix, afterKey, afterID string, limit int) ([]s3.Upload, bool, error) {
+func (b backend) ListUploads(ctx context.Context, bucket, prefix, afterKey, afterID string, limit int) ([]s3.Upload, bool, error) {
+	if _, err := b.GetBucket(ctx, bucket); err != nil {
+		return nil, false, err
+	}
 	ups, more, err := b.m.store.ListUploads(bucket, prefix, afterKey, afterID, limit)
 	if err != nil {
 		return nil, false, s3Error(err, s3.ErrNoSuchBucket)
