@@ -344,3 +344,25 @@ func TestJoinLater(t *testing.T) {
 		}
 	})
 }
+
+// TestSlowDisk: a destination whose disk takes its time for every write is slow, and its streams stay.
+func TestSlowDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, a, b := pair(t)
+		defer w.close()
+		for i := range 300 {
+			a.put("kept", fmt.Sprintf("k%d", i), random(i, 3000))
+		}
+		// The store asks for room before each write. A frame of chunks takes longer than silence.
+		w.mu.Lock()
+		b.delay = 300 * time.Millisecond
+		w.mu.Unlock()
+		w.set()
+		w.until(time.Hour, "all is there", func() bool { return b.store.Stats().Objects == 300 })
+		w.settle()
+		if n := b.count("flow-broken"); n != 0 {
+			t.Errorf("streams broke %d times", n)
+		}
+		w.same("kept", true, a, b)
+	})
+}

@@ -51,7 +51,8 @@ type site struct {
 	fs     vfs.FS // mem, or something around it
 	clock  *object.Clock
 	link   *link
-	free   uint64 // of the disk, in bytes; guarded by w.mu
+	delay  time.Duration // of every write
+	free   uint64        // of the disk, in bytes; guarded by w.mu
 
 	store  *store.Store
 	engine *Engine
@@ -123,8 +124,10 @@ func (s *site) options() store.Options {
 		Versioned: func(b string) bool { return b != "plain" }, CacheBytes: 1 << 20,
 		FreeBytes: func() (uint64, error) {
 			s.w.mu.Lock()
-			defer s.w.mu.Unlock()
-			return s.free, nil
+			free, delay := s.free, s.delay
+			s.w.mu.Unlock()
+			time.Sleep(delay)
+			return free, nil
 		},
 		Fatal: func(err error) {},
 	}
