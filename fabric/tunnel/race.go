@@ -43,13 +43,13 @@ func (p *Pool) race(k poolKey) (*Session, error) {
 	for begun, ended := 0, 0; ended < len(addrs); {
 		select {
 		case <-next.C:
-			if begun == len(addrs) || ctx.Err() != nil {
-				continue
+			// Not past the check below: when nothing runs any more, nothing would come to wake us again.
+			if begun < len(addrs) && ctx.Err() == nil {
+				addr := addrs[begun]
+				begun++
+				next.Reset(addressHead)
+				go func() { results <- p.try(ctx, k, addr) }()
 			}
-			addr := addrs[begun]
-			begun++
-			next.Reset(addressHead)
-			go func() { results <- p.try(ctx, k, addr) }()
 		case a := <-results:
 			ended++
 			switch {
