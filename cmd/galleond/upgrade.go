@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,12 +36,12 @@ func (s *supervisor) upgrade() error {
 	notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonic().Microseconds()))
 	var entries, pids []string
 	for n, h := range s.files {
-		fd := h.file.Fd()
-		if err := keepOnExec(fd, true); err != nil {
+		fd, err := keepOnExec(h.file, true)
+		if err != nil {
 			return fmt.Errorf("keep descriptor %s open: %w", n, err)
 		}
-		defer keepOnExec(fd, false) //nolint:errcheck // it is closed with the process at the latest
-		entries = append(entries, fdEntry(n, int(fd), h.spec))
+		defer keepOnExec(h.file, false) //nolint:errcheck // it is closed with the process at the latest
+		entries = append(entries, fdEntry(n, fd, h.spec))
 	}
 	for _, ch := range s.children {
 		if ch.running {
@@ -68,13 +69,22 @@ func (s *supervisor) renew() {
 	}
 }
 
-func keepOnExec(fd uintptr, keep bool) error {
+// keepOnExec has a descriptor outlive execve, or not, and gives its number. It does not use File.Fd, which makes
+// the descriptor a blocking one, for the children as well that still work with it.
+func keepOnExec(f *os.File, keep bool) (fd int, err error) {
 	flag := unix.FD_CLOEXEC
 	if keep {
 		flag = 0
 	}
-	_, err := unix.FcntlInt(fd, unix.F_SETFD, flag)
-	return err
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	refused := raw.Control(func(n uintptr) {
+		fd = int(n)
+		_, err = unix.FcntlInt(n, unix.F_SETFD, flag)
+	})
+	return fd, errors.Join(refused, err)
 }
 
 // monotonic is the clock that systemd compares a reload with.

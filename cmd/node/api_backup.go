@@ -43,6 +43,10 @@ func (a api) ClusterTransfer(ctx context.Context, r admin.ClusterTransferRequest
 		}
 		to = x.ID
 	}
+	if s := m.consensus.View(); len(s.Members) < 2 {
+		return reply, &admin.Error{Code: admin.CodeConflict, Message: "there is one voter only, so nobody to hand the leadership to",
+			Hint: "routers in other regions become voters by themselves, a minute after they have joined"}
+	}
 	if err := m.consensus.TransferLeadership(ctx, to); err != nil {
 		return reply, apiError(fmt.Errorf("hand the leadership on: %w", err))
 	}
