@@ -160,7 +160,7 @@ func (b *budget) load() int64 {
 // A window never grows past the limit of its own protocol, though QUIC is configured with the largest of all.
 func TestWindowIsOfTheProtocol(t *testing.T) {
 	b := newBudget(1<<30, func(int64) {})
-	a, ok := b.open()
+	a, ok := b.open(initialSessionWindow)
 	if !ok {
 		t.Fatal("no room")
 	}

@@ -34,14 +34,14 @@ func newBudget(limit int64, alarm func(int64)) *budget {
 }
 
 // open reserves the first window of a connection; false when even that does not fit.
-func (b *budget) open() (*account, bool) {
+func (b *budget) open(first int64) (*account, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.used+initialSessionWindow > b.limit {
+	if b.used+first > b.limit {
 		return nil, false
 	}
-	b.used += initialSessionWindow
-	return &account{window: initialSessionWindow, most: initialSessionWindow}, true
+	b.used += first
+	return &account{window: first, most: first}, true
 }
 
 // attach says which connection an account is for, and how far its window may grow. Until then it may not.

@@ -44,7 +44,13 @@ func (e *Endpoint) dial(ctx context.Context, peer topo.RouterID, addr netip.Addr
 	if e.stopped.Err() != nil {
 		return nil, ErrClosed
 	}
-	a, ok := e.budget.open()
+	limits := e.limits(alpn)
+	first := max(limits.First, initialSessionWindow)
+	a, ok := e.budget.open(first)
+	if !ok && first > initialSessionWindow {
+		first = initialSessionWindow // it grows later, if there is room then
+		a, ok = e.budget.open(first)
+	}
 	if !ok {
 		return nil, fmt.Errorf("no room for another receive window: all %d bytes of the budget are in use here", e.cfg.ReceiveBudget)
 	}
@@ -64,8 +70,9 @@ func (e *Endpoint) dial(ctx context.Context, peer topo.RouterID, addr netip.Addr
 		}
 		return err
 	}
-	limits := e.limits(alpn)
 	qc := quicConfig(limits, e.budget)
+	qc.InitialConnectionReceiveWindow = uint64(first)
+	qc.InitialStreamReceiveWindow = max(initialStreamWindow, uint64(min(limits.First, limits.StreamWindow, first)))
 	qc.MaxIncomingUniStreams = 1 // the welcome
 	conn, err := e.transport.Dial(ctx, net.UDPAddrFromAddrPort(addr), conf, qc)
 	if err != nil {

@@ -54,7 +54,7 @@ func (d *door) enter(ctx context.Context, info *quic.ClientInfo) (context.Contex
 		d.handshakes.Add(-1)
 		return nil, errors.New("too many handshakes")
 	}
-	a, ok := d.budget.open()
+	a, ok := d.budget.open(initialSessionWindow)
 	if !ok {
 		d.handshakes.Add(-1)
 		return nil, errors.New("no room for another receive window")

@@ -18,6 +18,9 @@ type Limits struct {
 	Streams       int64 // streams that the peer may have open at once; one more is reset on sight
 	StreamWindow  int64 // most for one stream
 	SessionWindow int64 // most for all streams of a session together
+	// First is the window that a session begins with which we dial, 0 for the usual one: who dials for bulk
+	// data says so, and need not double its window at each round trip until it fills an ocean.
+	First int64
 }
 
 // Limits by ALPN. Bulk: 32 MiB is 1 Gbit/s at 270 ms.
@@ -25,6 +28,7 @@ var (
 	controlLimits = Limits{Streams: 32, StreamWindow: 1 << 20, SessionWindow: 2 << 20}
 	raftLimits    = Limits{Streams: 16, StreamWindow: 4 << 20, SessionWindow: 8 << 20}
 	bulkLimits    = Limits{Streams: 256, StreamWindow: 32 << 20, SessionWindow: 64 << 20}
+	replLimits    = Limits{Streams: 256, StreamWindow: 32 << 20, SessionWindow: 64 << 20, First: 8 << 20}
 )
 
 // DefaultLimits returns the limits of an ALPN when Config.Limits does not name it.
@@ -32,7 +36,9 @@ func DefaultLimits(alpn string) Limits {
 	switch alpn {
 	case ALPNRaft:
 		return raftLimits
-	case ALPNRepl, ALPNAdmin:
+	case ALPNRepl:
+		return replLimits
+	case ALPNAdmin:
 		return bulkLimits
 	default:
 		return controlLimits
