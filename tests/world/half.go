@@ -27,8 +27,8 @@ func begin(conn *mutable, doors []*opened, run func(context.Context) error) *hal
 func (h *half) stop() error {
 	h.cancel()
 	err := <-h.done
-	if errors.Is(err, context.Canceled) {
-		return nil
+	if errors.Is(err, context.Canceled) || h.conn.mute.Load() {
+		return nil // who was killed has no last word
 	}
 	return err
 }
@@ -45,7 +45,9 @@ func (h *half) silence() {
 // mutable is a packet connection that can fall silent: what is written is lost, and nothing is heard.
 type mutable struct {
 	net.PacketConn
-	mute atomic.Bool
+	// overlay, when set, takes what is written to addresses that are not on the underlay.
+	overlay func(b []byte, to net.Addr) (taken bool, err error)
+	mute    atomic.Bool
 }
 
 // ReadFrom implements net.PacketConn.
@@ -62,6 +64,11 @@ func (m *mutable) ReadFrom(b []byte) (int, net.Addr, error) {
 func (m *mutable) WriteTo(b []byte, to net.Addr) (int, error) {
 	if m.mute.Load() {
 		return len(b), nil
+	}
+	if m.overlay != nil {
+		if taken, err := m.overlay(b, to); taken {
+			return len(b), err
+		}
 	}
 	return m.PacketConn.WriteTo(b, to)
 }

@@ -14,6 +14,7 @@ import (
 // TestOpenARegion is the first of the two story tests: a region that opens while the others run, with one
 // token and nothing else, and a second zone in a region that exists.
 func TestOpenARegion(t *testing.T) {
+	t.Parallel()
 	Run(t, func(w *World) {
 		w.Step("four regions form a cluster", func() {
 			w.Found(Hangzhou)
@@ -87,6 +88,7 @@ func everyLink(w *World) {
 
 // TestTokensThatAreNotGood tries every way to come in that is not one.
 func TestTokensThatAreNotGood(t *testing.T) {
+	t.Parallel()
 	Run(t, func(w *World) {
 		founder := w.Found(Hangzhou)
 		tokyo, frankfurt := w.Open(Tokyo), w.Open(Frankfurt)

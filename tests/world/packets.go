@@ -2,7 +2,6 @@ package world
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"time"
@@ -10,29 +9,6 @@ import (
 	"github.com/galleon-net/galleon/fabric/topo"
 	"github.com/galleon-net/galleon/netcfg/plan"
 )
-
-// datagram is an IPv4 packet with a UDP datagram in it.
-func datagram(from, to netip.Addr, payload string) []byte {
-	const ip, udp = 20, 8
-	p := make([]byte, ip+udp+len(payload))
-	p[0], p[8], p[9] = 0x45, 64, 17
-	binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
-	copy(p[12:], from.AsSlice())
-	copy(p[16:], to.AsSlice())
-	var sum uint32
-	for i := 0; i < ip; i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(p[i:]))
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	binary.BigEndian.PutUint16(p[10:], ^uint16(sum))
-	binary.BigEndian.PutUint16(p[ip:], 4242)
-	binary.BigEndian.PutUint16(p[ip+2:], 4242)
-	binary.BigEndian.PutUint16(p[ip+4:], uint16(udp+len(payload)))
-	copy(p[ip+udp:], payload)
-	return p
-}
 
 // Send has the host of one site send a packet to the host of another, and says how long it took. Zero is
 // for a packet that did not come within three seconds.
@@ -44,7 +20,7 @@ func (w *World) Send(from, to *Site) time.Duration {
 	if from.forward == nil || to.forward == nil {
 		return 0
 	}
-	pkt := datagram(from.Host, to.Host, payload)
+	pkt := datagram(netip.AddrPortFrom(from.Host, 4242), netip.AddrPortFrom(to.Host, 4242), []byte(payload))
 	began := time.Now()
 	if !from.TUN.Inject(pkt) {
 		return 0
@@ -53,7 +29,7 @@ func (w *World) Send(from, to *Site) time.Duration {
 	defer patience.Stop()
 	for {
 		select {
-		case got := <-to.TUN.Delivered():
+		case got := <-to.inbox:
 			if bytes.HasSuffix(got, []byte(payload)) {
 				return max(time.Since(began), time.Nanosecond)
 			}

@@ -44,6 +44,8 @@ const (
 
 // The n-th site of a world, counted from 1, is at 192.0.2.n and fronts 10.n.0.0/24; its own address there
 // is 10.n.0.1, that of a host behind it 10.n.0.7.
+var underlayNet = netip.MustParsePrefix("192.0.2.0/24")
+
 func underlayAddr(n int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}) }
 func insideAddr(n int) netip.Addr   { return netip.AddrFrom4([4]byte{10, byte(n), 0, 1}) }
 func hostAddr(n int) netip.Addr     { return netip.AddrFrom4([4]byte{10, byte(n), 0, 7}) }

@@ -2,12 +2,14 @@ package world
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -45,7 +47,9 @@ type Site struct {
 	disk    *vfs.MemFS
 	doors   struct{ admin, s3, link *door }
 	objects *http.Client
-	forward *half // nil while it is down
+	inbox   chan []byte                  // of the host behind the router
+	dev     atomic.Pointer[tuntest.Fake] // TUN, for control's goroutines
+	forward *half                        // nil while it is down
 	control *half
 }
 
@@ -55,7 +59,7 @@ func (w *World) Open(z topo.Zone) *Site {
 	n := len(w.sites) + 1
 	s := &Site{
 		Zone: z, Region: RegionOf(z), Prefix: sitePrefix(n), Host: hostAddr(n), w: w, n: n, addr: underlayAddr(n),
-		conf: config.Default(), disk: vfs.NewCrashableMem(), Kernel: kerneltest.New(),
+		conf: config.Default(), disk: vfs.NewCrashableMem(), Kernel: kerneltest.New(), inbox: make(chan []byte, inbox),
 	}
 	s.Kernel.AddDevice(device)
 	s.doors.admin = &door{at: netip.AddrPortFrom(s.addr, 1)}
@@ -75,6 +79,9 @@ func (w *World) Open(z topo.Zone) *Site {
 	if err := c.Check(); err != nil {
 		w.T.Fatalf("configuration of %s: %v", z, err)
 	}
+	if err := install(s.disk, c.DataDir); err != nil {
+		w.T.Fatalf("disk of %s: %v", z, err)
+	}
 	for _, o := range w.sites {
 		latency := rtt(z, o.Zone) / 2
 		w.Net.Both(s.addr, o.addr, func(p *path) { p.Latency = latency })
@@ -83,6 +90,23 @@ func (w *World) Open(z topo.Zone) *Site {
 	s.StartForward()
 	s.StartControl()
 	return s
+}
+
+// install makes the daemon's directory, as a package does long before the daemon first runs: no crash takes
+// it away again.
+func install(disk vfs.FS, dir string) error {
+	if err := disk.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		d, err := disk.OpenDir(dir)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(d.Sync(), d.Close()); err != nil || dir == filepath.Dir(dir) {
+			return err
+		}
+	}
 }
 
 func (s *Site) log(half string) *slog.Logger {
@@ -94,16 +118,17 @@ func (s *Site) StartForward() {
 	conn := &mutable{PacketConn: s.w.Net.Listen(s.conf.Listen.Forward.AddrPort)}
 	link := s.doors.link.listen()
 	s.TUN = tuntest.New(device, 1500)
+	s.dev.Store(s.TUN)
 	f := node.NewForward(node.ForwardEnv{
 		Config: s.conf, Socket: underlay.Wrap(conn), Device: s.TUN, Kernel: s.Kernel, Link: link, Log: s.log("forward"),
 	})
-	s.forward = begin(conn, []*opened{link}, f.Run)
+	s.forward = begin(conn, []*opened{link}, s.withHost(s.TUN, f.Run))
 }
 
 // StartControl starts the half with the disk.
 func (s *Site) StartControl() {
 	s.w.T.Helper()
-	conn := &mutable{PacketConn: s.w.Net.Listen(s.conf.Listen.Control.AddrPort)}
+	conn := &mutable{PacketConn: s.w.Net.Listen(s.conf.Listen.Control.AddrPort), overlay: s.overlay}
 	door, objects := s.doors.admin.listen(), s.doors.s3.listen()
 	c, err := node.NewControl(node.ControlEnv{
 		Config: s.conf, Conn: conn, FS: s.disk, Forward: s.doors.link.dial, Admin: door, S3: objects, Log: s.log("control"),

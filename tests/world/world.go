@@ -28,10 +28,11 @@ type World struct {
 
 	rng *rand.Rand
 
-	notes  *notes
-	sites  []*Site // in the order in which they came
-	ledger ledger
-	seen   witness
+	changes int // buckets made by change
+	notes   *notes
+	sites   []*Site // in the order in which they came
+	ledger  ledger
+	seen    witness
 }
 
 // Run builds an empty world in a bubble of its own and tells a story in it.
@@ -118,7 +119,10 @@ func (w *World) Until(within time.Duration, what string, f func() bool) {
 
 // Within waits for f to hold, and says whether it came to hold in time.
 func (w *World) Within(within time.Duration, f func() bool) bool {
-	for end := time.Now().Add(within); !f(); time.Sleep(100 * time.Millisecond) {
+	// Questions take real time and waiting takes none, so they are asked ever more seldom.
+	pause := 100 * time.Millisecond
+	for end := time.Now().Add(within); !f(); time.Sleep(pause) {
+		pause = min(pause*5/4, within/20+100*time.Millisecond)
 		if time.Now().After(end) {
 			return false
 		}
