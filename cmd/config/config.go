@@ -5,6 +5,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"time"
@@ -111,6 +112,9 @@ func (c Config) AdminSocket() string { return c.RunDir + "/galleon.sock" }
 // ForwardSocket is where control finds forward.
 func (c Config) ForwardSocket() string { return c.RunDir + "/forward.sock" }
 
+// maxSocketPath is the room for a path in a sockaddr_un, without the closing zero.
+const maxSocketPath = 107
+
 // maxDevice is IFNAMSIZ without the closing zero.
 const maxDevice = 15
 
@@ -127,6 +131,10 @@ func (c Config) Check() error {
 		return fmt.Errorf("listen.control: want an address and a port, like %s", Default().Listen.Control)
 	case c.Listen.Forward.Port() == c.Listen.Control.Port():
 		return fmt.Errorf("listen.forward and listen.control are both port %d: they are two sockets", c.Listen.Forward.Port())
+	case len(c.ForwardSocket()) > maxSocketPath:
+		return fmt.Errorf("run_dir %s: too long, the path of a socket in it has at most %d characters", c.RunDir, maxSocketPath)
+	case c.Fabric.Mark < 0 || c.Fabric.Mark > 1<<32-1:
+		return fmt.Errorf("fabric.mark %d: want 0 to 4294967295", c.Fabric.Mark)
 	case c.Fabric.Device == "" || len(c.Fabric.Device) > maxDevice:
 		return fmt.Errorf("fabric.device %q: want 1 to %d characters", c.Fabric.Device, maxDevice)
 	case c.Fabric.ProbeInterval < 5*time.Millisecond || c.Fabric.ProbeInterval > 500*time.Millisecond:
@@ -143,6 +151,21 @@ func (c Config) Check() error {
 		return fmt.Errorf("store.min_free %d: want bytes, 0 or more", c.Store.MinFree)
 	case c.Store.CacheBytes < 1<<20:
 		return fmt.Errorf("store.cache_bytes %d: want at least 1048576", c.Store.CacheBytes)
+	}
+	for key, addr := range map[string]string{"listen.s3": c.Listen.S3, "listen.metrics": c.Listen.Metrics} {
+		if addr == "" {
+			continue
+		}
+		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+			return fmt.Errorf("%s %q: want an address and a port, like 127.0.0.1:9000, or :9000 for every address", key, addr)
+		}
+	}
+	for key, list := range map[string][]Endpoint{"advertise.forward": c.Advertise.Forward, "advertise.control": c.Advertise.Control} {
+		for _, e := range list {
+			if a := e.Addr(); !e.IsValid() || e.Port() == 0 || a.IsUnspecified() || a.IsMulticast() {
+				return fmt.Errorf("%s %s: others cannot dial that; want the address and port that they reach this router at", key, e)
+			}
+		}
 	}
 	if c.Advertise.S3 != "" {
 		if u, err := url.Parse(c.Advertise.S3); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {

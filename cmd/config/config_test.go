@@ -44,6 +44,13 @@ func TestRefusals(t *testing.T) {
 		{"data_dir: ''", "data_dir"},
 		{"data_dir: /a\n---\ndata_dir: /b", "more than one document"},
 		{"advertise:\n  s3: not a url", "advertise.s3"},
+		{"advertise:\n  forward: ['[::]:4700']", "others cannot dial"},
+		{"advertise:\n  control: ['192.0.2.1:0']", "others cannot dial"},
+		{"listen:\n  s3: 9000", "listen.s3"},
+		{"listen:\n  metrics: '127.0.0.1:'", "listen.metrics"},
+		{"run_dir: /" + strings.Repeat("x", 100), "too long"},
+		{"fabric:\n  mark: -1", "fabric.mark"},
+		{"watchdog: 1s", "watchdog"},
 	} {
 		_, err := Parse("file", []byte(c.in))
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "config.") {

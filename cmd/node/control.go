@@ -151,6 +151,7 @@ func (c *Control) Run(ctx context.Context) error {
 	c.serveHTTP(c.env.Admin, c.adminHandler(), c.adminContext)
 	c.serveHTTP(c.streams, c.peerHandler(), peerContext)
 	c.serveHTTP(c.env.Metrics, c.metricsHandler(), nil)
+	c.serveS3()
 	group.Go(func() error { return c.keepForward(ctx) })
 	err := group.Wait()
 	c.pool.Close()
@@ -172,7 +173,6 @@ func (c *Control) start(m *member) {
 	c.group.Go(func() error { return c.followCatalog(c.ctx, m) })
 	c.group.Go(func() error { return c.keepStore(c.ctx, m) })
 	c.group.Go(func() error { return c.keepCertificate(c.ctx, m) })
-	c.serveS3(m)
 }
 
 // become makes this router a member, once: the identity is on disk already. A router that is being shut

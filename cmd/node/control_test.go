@@ -69,9 +69,13 @@ func (r *router) start() {
 	if err != nil {
 		t.Fatal(err)
 	}
+	objects, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
 	dial, stopForward := serveForward(t, r.forward)
 	r.Control, err = NewControl(ControlEnv{
-		Config: cfg, Conn: pc, FS: r.fs, Forward: dial, Admin: l, Caller: func(net.Conn) string { return "ana" },
+		Config: cfg, Conn: pc, FS: r.fs, Forward: dial, Admin: l, S3: objects, Caller: func(net.Conn) string { return "ana" },
 		Addresses: func() []netip.Addr { return []netip.Addr{at.Addr()} }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Fatal: func(err error) { t.Errorf("fatal: %v", err) },
 	})

@@ -35,7 +35,8 @@ type parts struct {
 	store     *store.Store
 	engine    *replication.Engine
 	signing   *signingKeys
-	owned     http.Handler // the object endpoint, for requests that others pass on
+	front     http.Handler // the object endpoint, for clients
+	owned     http.Handler // the same for requests that others pass on
 
 	refused  atomic.Bool  // voters say that this router was revoked
 	secretMu sync.RWMutex // guards id.credential and vault
@@ -76,7 +77,7 @@ func (c *Control) open(id *identity, v *vault) (*member, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.store.Close(), m.consensus.Close())
 	}
-	m.owned = c.objectHandler(m, false)
+	m.front, m.owned = c.objectHandler(m, true), c.objectHandler(m, false)
 	return m, nil
 }
 

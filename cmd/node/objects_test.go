@@ -3,6 +3,9 @@ package node
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/galleon-net/galleon/cmd/admin"
@@ -37,5 +40,27 @@ func TestStoreErrors(t *testing.T) {
 	}
 	if err := s3Error(nil, s3.ErrNoSuchKey); err != nil {
 		t.Errorf("nothing is %v", err)
+	}
+}
+
+// TestObjectsBeforeThereIsACluster answers a client instead of letting it wait.
+func TestObjectsBeforeThereIsACluster(t *testing.T) {
+	r := newTestRouter(t)
+	resp, err := http.Get("http://" + r.env.S3.Addr().String() + "/models/key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(b), "<Code>ServiceUnavailable</Code>") {
+		t.Errorf("status %d, %s, %v", resp.StatusCode, b, err)
+	}
+	if _, err := r.client.ClusterInit(t.Context(), admin.ClusterInitRequest{Region: "cn-hangzhou", Zone: "cn-hangzhou-a"}); err != nil {
+		t.Fatal(err)
+	}
+	if resp, err = http.Get("http://" + r.env.S3.Addr().String() + s3.HealthPath); err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("once it is a member: %v, %v", resp, err)
+	} else {
+		resp.Body.Close()
 	}
 }

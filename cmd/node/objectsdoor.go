@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"encoding/xml"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -58,12 +60,23 @@ func (p passedOn) RoundTrip(r *http.Request) (*http.Response, error) {
 	return p.RoundTripper.RoundTrip(out)
 }
 
-// serveS3 opens the object endpoint.
-func (c *Control) serveS3(m *member) {
+// serveS3 opens the object endpoint. The port is open for as long as the daemon lives, so until the router
+// belongs to a cluster somebody has to say that it does not.
+func (c *Control) serveS3() {
 	if c.env.S3 == nil {
 		return
 	}
-	c.serve(s3.LimitListener(c.env.S3, maxObjectConns, maxObjectConnsPerAddress), s3.NewServer(c.objectHandler(m, true)))
+	c.serve(s3.LimitListener(c.env.S3, maxObjectConns, maxObjectConnsPerAddress), s3.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if m := c.current(); m != nil {
+			m.front.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/xml")
+		w.Header().Set("Retry-After", "10")
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintf(w, "%s<Error><Code>ServiceUnavailable</Code><Message>%s</Message></Error>", xml.Header, ErrNotMember.Message)
+	})))
 }
 
 // serveOwned answers an object request that a router of this region passed on.
