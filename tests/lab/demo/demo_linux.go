@@ -22,6 +22,8 @@ type demo struct {
 	v6     bool                    // the kernel has IPv6
 	abort  context.CancelCauseFunc // ends the run when a router ends by itself
 
+	unserve context.CancelFunc // ends the lab's control socket
+
 	routers []*router // in the order in which they opened
 	store   *store    // from the step that makes the access key on
 	report  report
@@ -48,13 +50,9 @@ func inside(ctx context.Context, o options) int {
 	defer abort(nil)
 	d := &demo{
 		options: o, work: work, screen: newScreen(os.Stdout, columns(os.Stdout), time.Now()), v6: hasIPv6(), abort: abort,
-		report: report{Demo: "ok"},
+		report: report{Demo: "ok"}, unserve: func() {},
 	}
-	err = d.serveExec(running)
-	if err == nil {
-		err = d.play(running, story)
-	}
-	return d.end(ctx, err)
+	return d.end(ctx, d.play(running, story))
 }
 
 // end reports, keeps or removes, and gives the exit code.
@@ -76,11 +74,11 @@ func (d *demo) end(ctx context.Context, err error) int {
 	case failed:
 		d.screen.write(jsonLine(d.broken(err)))
 	default:
-		d.screen.say("interrupted: cleaning up")
+		fmt.Fprintln(os.Stderr, "demo: interrupted; cleaning up")
 	}
 	if d.keep && !interrupted {
 		<-ctx.Done()
-		d.screen.say("cleaning up")
+		fmt.Fprintln(os.Stderr, "demo: cleaning up")
 	}
 	return d.tidy(failed && !d.keep, exitCode(failed, interrupted && err != nil))
 }
@@ -92,6 +90,7 @@ func (d *demo) tidy(keepLogs bool, code int) int {
 	}
 	var err error
 	if d.lab != nil {
+		d.unserve()
 		err = d.lab.Close()
 	}
 	if keepLogs {

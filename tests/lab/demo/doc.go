@@ -4,6 +4,7 @@
 //
 //	demo [-input PATH] [-keep]         run the story
 //	demo exec NAME -- COMMAND          run a command inside a lab that -keep left running
+//	demo link NAME NAME CHANGE         change a path in it
 //	demo clean                         remove what earlier runs left behind
 //
 // The story is a list of steps (story_linux.go). Every step is a function in a file of its own, with a title,

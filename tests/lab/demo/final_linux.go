@@ -32,22 +32,26 @@ func (d *demo) printReport() {
 // printKeep tells what can be tried while the lab is left running.
 func (d *demo) printKeep() {
 	bin := relative(d.bin)
-	lines := []string{"", "It all keeps running until Ctrl-C here. From another terminal, in this directory:", ""}
-	for _, r := range d.routers {
-		lines = append(lines, fmt.Sprintf("  export GALLEON_SOCKET=%s", r.socket()))
+	var others []string
+	for _, r := range d.routers[min(1, len(d.routers)):] {
+		others = append(others, r.place.name)
 	}
-	lines = append(lines, "",
+	lines := []string{"", "It all keeps running until Ctrl-C here. From another terminal, in this directory:", "",
+		"  export GALLEON_SOCKET=" + d.work.path(hangzhou.name, "run", "galleon.sock"),
+		"  # the same path with another name is another router: " + strings.Join(others, ", "),
+		"",
 		fmt.Sprintf("  %s/galleon router list", bin),
 		fmt.Sprintf("  %s/galleon path show cn-hangzhou mx-queretaro", bin),
 		fmt.Sprintf("  %s/galleon route list", bin),
 		fmt.Sprintf("  %s/galleon cluster status", bin),
 		fmt.Sprintf("  %s/galleon replication status", bin),
 		"",
-		fmt.Sprintf("  %s/demo exec cn-hangzhou-host -- bash        # a shell on the server in Hangzhou; its S3 endpoint is http://%s", bin, hangzhou.s3()),
-		fmt.Sprintf("  %s/demo exec cn-hangzhou -- cat /proc/net/dev  # inside the router", bin),
-	)
+		fmt.Sprintf("  %s/demo link cn-hangzhou ap-tokyo cut          # then heal; or loss=5%%, rtt=300ms, rate=20mbit", bin),
+		fmt.Sprintf("  %s/demo exec cn-hangzhou-host -- sh            # on the server in Hangzhou, whose S3 endpoint is http://%s", bin, hangzhou.s3()),
+		fmt.Sprintf("  %s/demo exec mx-queretaro -- cat /proc/net/dev # on the router in Querétaro", bin),
+	}
 	if d.store != nil {
-		lines = append(lines, "", fmt.Sprintf("  export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s", d.store.key.ID, d.store.key.Secret))
+		lines = append(lines, "", fmt.Sprintf("  export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s  # for those endpoints", d.store.key.ID, d.store.key.Secret))
 	}
 	lines = append(lines, "", "  logs: "+d.work.logs(), "")
 	d.screen.write(strings.Join(lines, "\n"))

@@ -31,8 +31,12 @@ type options struct {
 }
 
 func run(args []string) int {
-	if len(args) > 0 && (args[0] == "exec" || args[0] == "clean") {
-		return runTool(args[0], args[1:])
+	if len(args) > 0 && tools[args[0]] != nil {
+		code, err := tools[args[0]](args[1:])
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "demo %s: %v\n", args[0], err)
+		}
+		return code
 	}
 	var o options
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
@@ -43,7 +47,7 @@ func run(args []string) int {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
 		}
-		fmt.Fprintln(os.Stderr, "usage: demo [-input PATH] [-keep] | demo exec NAME -- COMMAND... | demo clean")
+		fmt.Fprintln(os.Stderr, toolsUsage)
 		return exitUsage
 	}
 	// What is wrong with the arguments is said before a namespace is made.
@@ -89,25 +93,4 @@ func defaultBin() string {
 		return "bin"
 	}
 	return filepath.Dir(self)
-}
-
-func runTool(name string, args []string) int {
-	if name == "clean" {
-		return clean()
-	}
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
-	}
-	if len(args) > 1 && args[1] == "--" {
-		args = append(args[:1:1], args[2:]...)
-	}
-	if len(args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: demo exec NAME -- COMMAND..., where NAME is a router like cn-hangzhou or a server like cn-hangzhou-host")
-		return exitUsage
-	}
-	code, err := execInLab(args[0], args[1:])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "demo exec:", err)
-	}
-	return code
 }

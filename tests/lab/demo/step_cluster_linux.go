@@ -22,6 +22,9 @@ func (d *demo) buildLab(ctx context.Context) error {
 	if d.lab, err = lab.New(lab.Topology{Seed: 1, Links: links}); err != nil {
 		return err
 	}
+	if err := d.serveLab(ctx); err != nil {
+		return err
+	}
 	for _, p := range firstPlaces {
 		if _, err := d.openPlace(ctx, p); err != nil {
 			return err

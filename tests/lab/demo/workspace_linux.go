@@ -15,7 +15,7 @@ import (
 //	galleon-demo-123/
 //	  lock           held for as long as the run lives, so that others can tell what a crash left behind
 //	  failed         there when a step failed: kept until `make lab-clean`
-//	  demo.sock      where `demo exec` asks for a process in the lab
+//	  demo.sock      the lab's control socket, for `demo exec` and `demo link`
 //	  logs/NAME.log  of every router
 //	  NAME/          its configuration, data and sockets
 //	  input/         files that the demo makes to upload
@@ -128,17 +128,6 @@ func sweepOne(dir string, all bool) (bool, error) {
 		return false, nil
 	}
 	return true, os.RemoveAll(dir)
-}
-
-// clean is `demo clean`.
-func clean() int {
-	n, err := sweep(true)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "demo clean:", err)
-		return exitFailed
-	}
-	fmt.Printf("removed what %d runs left in %s\n", n, os.TempDir())
-	return 0
 }
 
 // tail is the last lines of a file, for a message.
