@@ -107,7 +107,7 @@ func (d *daemon) config() string { return filepath.Join(d.dir, "galleond.yaml") 
 
 func (d *daemon) configure(extra string) {
 	d.t.Helper()
-	text := fmt.Sprintf("data_dir: %[1]s/data\nrun_dir: %[1]s/run\nwatchdog: 3s\nstore: {min_free: 0}\nlog: {format: json}\n%[2]s\n", d.dir, extra)
+	text := fmt.Sprintf("data_dir: %[1]s/data\nrun_dir: %[1]s/run\nwatchdog: 5s\nstore: {min_free: 0}\nlog: {format: json}\n%[2]s\n", d.dir, extra)
 	if err := os.WriteFile(d.config(), []byte(text), 0o600); err != nil {
 		d.t.Fatal(err)
 	}
@@ -132,6 +132,19 @@ func (d *daemon) start(env ...string) {
 	var err error
 	if d.process, err = d.ns.Start(cmd); err != nil {
 		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() { d.log.check(d.t) })
+}
+
+// check fails a test whose daemon panicked, or was found by the race detector to race.
+func (r *record) check(t *testing.T) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, l := range r.other {
+		if strings.HasPrefix(l, "panic:") || strings.HasPrefix(l, "fatal error:") || strings.Contains(l, "DATA RACE") {
+			t.Errorf("the daemon's log has:\n%s", strings.Join(r.other[i:min(len(r.other), i+60)], "\n"))
+			return
+		}
 	}
 }
 

@@ -76,9 +76,9 @@ func TestLife(t *testing.T) {
 	for _, role := range []string{roleControl, roleForward} {
 		t.Run(role+" hangs", func(t *testing.T) {
 			old := a.kill(role, syscall.SIGSTOP)
-			a.eventually("another "+role, 15*time.Second, func() bool { return a.child(role) != old })
-			if _, n := a.log.find("child is silent; killing it", role); n != 1 {
-				t.Errorf("silence was noticed %d times, want once", n)
+			a.eventually("another "+role, 30*time.Second, func() bool { return a.child(role) != old })
+			if _, n := a.log.find("child is silent; killing it", role); n == 0 {
+				t.Error("it was replaced, but not for its silence")
 			}
 			a.answers("member")
 			passes(role + " hung")
