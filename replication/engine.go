@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -108,6 +109,14 @@ func (e *Engine) reconcile(ctx context.Context, wg *sync.WaitGroup) <-chan struc
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	want := e.topology.follows(e.cfg.Self, e.cfg.Region)
+	maps.DeleteFunc(e.ended, func(_ flow, done <-chan struct{}) bool {
+		select {
+		case <-done:
+			return true
+		default:
+			return false
+		}
+	})
 	for f, r := range e.followers {
 		if !slices.Contains(want, f) {
 			r.stop()

@@ -13,8 +13,8 @@ import (
 
 const (
 	// logRead is how many log entries are looked at in one go, and walkRead how many versions: a rule that
-	// selects few of many must not make its stream fall silent.
-	logRead  = 1024
+	// selects few of many must not make its stream fall silent, and one that selects all fills a batch.
+	logRead  = batchEntries
 	walkRead = 4096
 	// quietEntries is how many log entries that a rule does not select may pass before the destination
 	// is told, or a ping period.

@@ -56,7 +56,10 @@ type FlowStatus struct {
 }
 
 // countLimit bounds the log entries, and the versions, that one status looks at.
-const countLimit = 50_000
+const (
+	countLimit = 50_000
+	countRead  = 1000
+)
 
 // Status gives the state of every flow.
 func (e *Engine) Status() Status {
@@ -131,8 +134,8 @@ func (e *Engine) count(st *FlowStatus, r *rule, c cursor, buckets map[string]obj
 
 // scanLog visits log entries until fn says false, at most countLimit; it says whether there are more.
 func (e *Engine) scanLog(from store.Seq, fn func(*store.LogEntry) bool) (more bool) {
-	for looked := 0; looked < countLimit; looked += logRead {
-		entries, next, err := e.cfg.Store.Log(from, logRead)
+	for looked := 0; looked < countLimit; looked += countRead {
+		entries, next, err := e.cfg.Store.Log(from, countRead)
 		if err != nil {
 			return true // trimmed: the follower will walk
 		}

@@ -141,18 +141,21 @@ func (s *site) start() {
 		s.w.t.Fatal(err)
 	}
 	s.store = st
-	s.engine = New(Config{Store: st, Self: s.id, Region: s.region, Dial: s.dial, Emit: func(e Event) {
+	e := New(Config{Store: st, Self: s.id, Region: s.region, Dial: s.dial, Emit: func(e Event) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.events = append(s.events, e)
 	}})
-	s.engine.Set(s.w.snapshot())
+	e.Set(s.w.snapshot())
+	s.w.mu.Lock()
+	s.engine = e // dial looks for it
+	s.w.mu.Unlock()
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop, s.ended = stop, make(chan struct{})
 	go func(e *Engine, ended chan struct{}) {
 		defer close(ended)
 		_ = e.Run(ctx)
-	}(s.engine, s.ended)
+	}(e, s.ended)
 }
 
 // halt ends the router's process in an orderly way.
@@ -162,7 +165,9 @@ func (s *site) halt() {
 	}
 	s.stop()
 	<-s.ended
+	s.w.mu.Lock()
 	s.engine = nil
+	s.w.mu.Unlock()
 	if err := s.store.Close(); err != nil && !errors.Is(err, store.ErrFailed) {
 		s.w.t.Errorf("close store of %s: %v", s.id, err)
 	}
