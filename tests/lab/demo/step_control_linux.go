@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -87,8 +88,8 @@ const (
 	arrivingMost  = 30 * time.Second
 )
 
-// wire is how many bytes a policy's flow has brought to a place since its control process began.
-func (d *demo) wire(ctx context.Context, p place, policy string) (bytes int64, err error) {
+// wire is how many bytes the flows of some policies have brought to a place since its control process began.
+func (d *demo) wire(ctx context.Context, p place, policies ...string) (bytes int64, err error) {
 	c := d.router(p).client()
 	defer c.Close()
 	reply, err := c.ReplicationStatus(ctx, admin.ReplicationStatusRequest{Bucket: models})
@@ -96,7 +97,7 @@ func (d *demo) wire(ctx context.Context, p place, policy string) (bytes int64, e
 		return 0, err
 	}
 	for _, f := range reply.Flows {
-		if f.Policy == policy {
+		if slices.Contains(policies, f.Policy) {
 			bytes += f.WireBytes
 		}
 	}

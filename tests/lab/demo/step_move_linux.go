@@ -31,14 +31,14 @@ func (d *demo) moveInput(ctx context.Context) error {
 		return err
 	}
 	items, total := d.moving.items, d.moving.bytes()
-	// A copy in each region, and what the store needs beside it.
-	if err := d.work.room(total*int64(len(farRegions)+2) + 2<<30); err != nil {
+	// The copies, as much again for stores that tidy up while they are written to, and the rest of the demo.
+	if err := d.work.room(total*2*copies + 2<<30); err != nil {
 		return err
 	}
 	if err := d.applyPolicy(ctx, "far.yaml", farPolicies); err != nil {
 		return err
 	}
-	before, _, err := d.held(ctx, queretaro)
+	before, err := d.held(ctx, queretaro)
 	if err != nil {
 		return err
 	}
@@ -60,14 +60,22 @@ func (d *demo) moveInput(ctx context.Context) error {
 	if err := d.compareFar(ctx); err != nil {
 		return err
 	}
-	for _, p := range farRegions {
-		if p != queretaro {
-			if err := d.listedIn(ctx, p); err != nil {
-				return err
-			}
+	for _, e := range elsewhere {
+		if err := d.listedIn(ctx, e.place, under(e.prefix, items)); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// under picks the items whose keys begin with a prefix.
+func under(prefix string, items []item) (some []item) {
+	for _, it := range items {
+		if strings.HasPrefix(it.key, prefix) {
+			some = append(some, it)
+		}
+	}
+	return some
 }
 
 // gatherInput is what INPUT names, or the source of Go and a file of weights.
@@ -121,60 +129,59 @@ func (d *demo) makeWeights(name string, n int64, seed uint64) (item, error) {
 	return it, nil
 }
 
-// held is what a router says it has of the bucket.
-func (d *demo) held(ctx context.Context, p place) (objects, bytes int64, err error) {
+// held is how many objects of the bucket a router says it has.
+func (d *demo) held(ctx context.Context, p place) (objects int64, err error) {
 	c := d.router(p).client()
 	defer c.Close()
 	reply, err := c.BucketList(ctx, admin.BucketListRequest{})
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	for _, b := range reply.Buckets {
 		if b.Name == models {
-			return b.Objects, b.Bytes, nil
+			return b.Objects, nil
 		}
 	}
-	return 0, 0, fmt.Errorf("%s has no bucket %s", p.name, models)
+	return 0, fmt.Errorf("%s has no bucket %s", p.name, models)
 }
 
-// awaitFar waits until a place has all of the input, counted from what it had before, and gives the time since the beginning.
+// awaitFar waits until a place has all of the input beside the objects that it had before, and gives the time since
+// the beginning. While it waits, the wire tells of objects that are on their way, and whether anything still moves.
 func (d *demo) awaitFar(ctx context.Context, p place, before int64, began time.Time) (time.Duration, error) {
-	m := meter{what: p.name + " has", unit: "files", items: int64(len(d.moving.items)), bytes: d.moving.bytes()}
-	base := d.moving.bytes()
-	if objects, bytes, err := d.held(ctx, hangzhou); err == nil && objects >= m.items {
-		base = bytes // Hangzhou's own count, by which the other's is measured
-	}
-	offset := base - d.moving.bytes()
-	var lastErr error
+	want := int64(len(d.moving.items))
+	wire := meter{bytes: d.moving.bytes()} // at most: what compresses is less on the wire
 	err := every(ctx, liveEvery, func() (bool, error) {
-		objects, bytes, err := d.held(ctx, p)
+		have, err := d.held(ctx, p)
+		var bytes int64
+		if err == nil {
+			bytes, err = d.wire(ctx, p, farFlows...)
+		}
 		now := time.Now()
-		if err != nil {
-			lastErr = err
-		} else {
-			m.observe(now, objects-before, max(0, bytes-offset))
-			d.screen.progress(m.String())
+		if err == nil {
+			wire.observe(now, have, bytes)
 		}
-		if objects-before >= m.items {
-			return true, nil
+		rate, _ := wire.rates()
+		line := fmt.Sprintf("%s has %s of %s files; %s came over the wire, %s/s", p.name, thousands(have-before), thousands(want), size(bytes), size(int64(rate)))
+		if left, ok := wire.left(); ok {
+			line += fmt.Sprintf(", at most %s left", short(left))
 		}
-		if m.stalled(now) > stallLimit {
-			return false, fmt.Errorf("nothing arrived for %v; %s (%v)%s", stallLimit, m.String(), lastErr, d.flows(p))
+		d.screen.progress(line)
+		if wire.stalled(now) > stallLimit {
+			return false, fmt.Errorf("nothing moved for %v: %s (%v)%s", stallLimit, line, err, d.flows(p))
 		}
-		return false, nil
+		return have-before >= want, nil
 	})
 	return time.Since(began), err
 }
 
+// farFlows are the policies that move the input.
+var farFlows = []string{"weights", "files"}
+
 // wireBytes tells what replication to Querétaro cost on the wire.
 func (d *demo) wireBytes(ctx context.Context) error {
-	var wire int64
-	for _, policy := range []string{"weights", "files"} {
-		n, err := d.wire(ctx, queretaro, policy)
-		if err != nil {
-			return err
-		}
-		wire += n
+	wire, err := d.wire(ctx, queretaro, farFlows...)
+	if err != nil {
+		return err
 	}
 	share := fmt.Sprintf("%d %% of the objects' bytes", wire*100/max(1, d.report.Bytes))
 	d.screen.say("on the wire it was %s, %s", size(wire), share)
@@ -213,36 +220,45 @@ func (d *demo) compareFar(ctx context.Context) error {
 	return nil
 }
 
-// listedIn waits until a place lists the input with the right sizes and tags.
-func (d *demo) listedIn(ctx context.Context, p place) error {
+// listedIn waits until a place lists items with the right sizes and tags.
+func (d *demo) listedIn(ctx context.Context, p place, items []item) error {
+	if len(items) == 0 {
+		return nil
+	}
 	c, err := d.s3(p)
 	if err != nil {
 		return err
 	}
-	m := meter{what: p.name + " has", unit: "files", items: int64(len(d.moving.items)), bytes: d.moving.bytes()}
+	m := meter{what: p.name + " has", unit: "files", items: int64(len(items)), bytes: input{items: items}.bytes()}
+	var wire meter // moves also while one large object is on its way
 	err = every(ctx, time.Second, func() (bool, error) {
-		found, err := list(ctx, c, models, "")
+		found, err := list(ctx, c, models, prefixOf(items))
 		if err != nil {
 			return false, err
 		}
 		var have, bytes int64
-		for _, it := range d.moving.items {
+		for _, it := range items {
 			if f, ok := found[it.key]; ok && f == (listed{it.size, it.etag}) {
 				have, bytes = have+1, bytes+it.size
 			}
 		}
+		if have == m.items {
+			return true, nil
+		}
+		carried, err := d.wire(ctx, p, farFlows...)
 		now := time.Now()
 		m.observe(now, have, bytes)
+		wire.observe(now, have, carried)
 		d.screen.progress(m.String())
-		if m.stalled(now) > stallLimit {
-			return false, fmt.Errorf("nothing arrived for %v; %s%s", stallLimit, m.String(), d.flows(p))
+		if wire.stalled(now) > stallLimit {
+			return false, fmt.Errorf("nothing moved for %v: %s (%v)%s", stallLimit, m.String(), err, d.flows(p))
 		}
-		return have == m.items, nil
+		return false, nil
 	})
 	if err != nil {
-		return &unmet{"all objects in " + p.name, err}
+		return &unmet{fmt.Sprintf("%d objects in %s", len(items), p.name), err}
 	}
-	d.screen.say("%s lists them all, with the same sizes and tags", p.name)
+	d.screen.say("%-13s lists %s objects of %s, with the same sizes and tags", p.name, thousands(m.items), prefixOf(items))
 	return nil
 }
 

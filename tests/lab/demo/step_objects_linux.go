@@ -20,8 +20,14 @@ const (
 	ledger = "ledger" // written in Singapore
 )
 
-// farRegions get the large input: over the Pacific, to Europe, and round the corner.
-var farRegions = []place{queretaro, frankfurt, singapore}
+// What the policies below send where beside Querétaro, which gets everything.
+var elsewhere = []struct {
+	place  place
+	prefix string
+}{{frankfurt, "files/"}, {singapore, "weights/"}}
+
+// copies is in how many places a byte of the input ends up, its own region included.
+const copies = 3
 
 // Policies, as an operator writes them. The first one names no region that has to exist already.
 const (
@@ -38,14 +44,14 @@ priority: 90
     bucket: models
     prefix: weights/
     from: [cn-hangzhou]
-    to: [mx-queretaro, eu-frankfurt, ap-singapore]
+    to: [mx-queretaro, ap-singapore]
     priority: 50
   - name: files
     bucket: models
     prefix: files/
     from: [cn-hangzhou]
-    to: [mx-queretaro, eu-frankfurt, ap-singapore]
-    priority: 10
+    to: [mx-queretaro, eu-frankfurt]
+    priority: 50
   - name: ledger
     bucket: ledger
     from: [ap-singapore]

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -94,7 +95,7 @@ func (d *demo) comeBack(ctx context.Context, r *router) error {
 			return err
 		}
 	}
-	if err := d.listedIn(ctx, singapore); err != nil {
+	if err := d.listedIn(ctx, singapore, under("weights/", slices.Concat(d.moving.items, d.later))); err != nil {
 		return err
 	}
 	return d.heal(ctx)
