@@ -11,6 +11,7 @@
 //	kernel    kerneltest: routes, rules and filters in memory
 //	TUN       tuntest: a world injects packets as a host would, and takes them out
 //	sockets   net.Pipe behind a door (door.go), for the admin API, S3 and the link between the halves
+//	host      what a kernel does between TUN, control's socket and the hosts behind the router (host.go)
 //	time      testing/synctest
 //
 // Only the few identity files (keys, certificates) are on the real disk, below t.TempDir.
@@ -24,8 +25,9 @@
 //	})
 //
 // Every Step ends with Check (check.go). A seed decides what the network loses, how much of the unsynced
-// bytes a crash takes, and what the objects hold; a failing test prints it, and -world.seed sets it. It
-// replays the faults and not the goroutines: time is fake here, the scheduler is not.
+// bytes a crash takes, what the objects hold and what chaos breaks; a failing test prints it, and -world.seed
+// sets it (0: a new one each time, for a search). It replays the faults and not the goroutines: time is
+// fake here, the scheduler is not.
 //
 // The bubble ends only when every goroutine that was started in it has ended, so every test here is also
 // a test that an ordered shutdown leaves nothing behind.

@@ -15,7 +15,7 @@ import (
 	"github.com/galleon-net/galleon/fabric/topo"
 )
 
-var seedFlag = flag.Uint64("world.seed", 0, "seed of the faults in tests/world; 0: a new one each time")
+var seedFlag = flag.Uint64("world.seed", 1, "seed of the faults in tests/world; 0: a new one each time")
 
 // World is a cluster, or what will be one, in one process.
 type World struct {
