@@ -172,6 +172,9 @@ func (n *Node) leader() topo.RouterID {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.heard.Leader == n.cfg.Self {
+		return 0 // that was an earlier term of ours: who leads knows it from Raft, not from others
+	}
 	return n.heard.Leader
 }
 
