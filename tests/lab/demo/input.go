@@ -34,6 +34,9 @@ func (in input) bytes() (n int64) {
 	return n
 }
 
+// filesPrefix begins the keys of what people name, and of Go's source.
+const filesPrefix = "files/"
+
 // maxInput bounds the number of files, all of which are kept in memory as a few hundred bytes each.
 const maxInput = 2_000_000
 

@@ -80,10 +80,8 @@ func (o *options) check() (err error) {
 	if o.input, err = filepath.Abs(o.input); err != nil {
 		return err
 	}
-	if _, err := os.Stat(o.input); err != nil {
-		return fmt.Errorf("INPUT: %w", err)
-	}
-	return nil
+	_, err = gather(o.input, filesPrefix)
+	return err
 }
 
 // defaultBin is the directory of this binary.

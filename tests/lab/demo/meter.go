@@ -129,6 +129,14 @@ func thousands(n int64) string {
 	return s
 }
 
+// objects counts them in words.
+func objects(n int64) string {
+	if n == 1 {
+		return "1 object"
+	}
+	return thousands(n) + " objects"
+}
+
 // short is a duration to the second, at least one.
 func short(d time.Duration) string {
 	s := int64((d + time.Second - 1) / time.Second)

@@ -47,7 +47,7 @@ func (d *demo) moveInput(ctx context.Context) error {
 		return err
 	}
 	took := time.Since(began)
-	d.screen.say("put %s objects, %s, in %.1f s: %s/s, each one synced to disk before it was acknowledged", thousands(int64(len(items))), size(total), took.Seconds(), perSecond(total, took))
+	d.screen.say("put %s, %s, in %.1f s: %s/s, each one synced to disk before it was acknowledged", objects(int64(len(items))), size(total), took.Seconds(), perSecond(total, took))
 	last, err := d.awaitFar(ctx, queretaro, before, began)
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func under(prefix string, items []item) (some []item) {
 // gatherInput is what INPUT names, or the source of Go and a file of weights.
 func (d *demo) gatherInput(ctx context.Context) (err error) {
 	if d.options.input != "" {
-		d.moving, err = gather(d.options.input, "files/")
+		d.moving, err = gather(d.options.input, filesPrefix)
 		if err != nil {
 			return err
 		}
@@ -99,7 +99,7 @@ func (d *demo) gatherInput(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if d.moving, err = gather(src, "files/go/"); err != nil {
+	if d.moving, err = gather(src, filesPrefix+"go/"); err != nil {
 		return err
 	}
 	d.screen.say("%s: %s files, %s", src, thousands(int64(len(d.moving.items))), size(d.moving.bytes()))
@@ -209,7 +209,7 @@ func (d *demo) compareFar(ctx context.Context) error {
 	}
 	d.report.Identical = true
 	took := time.Since(began)
-	d.screen.say("read back %s objects, %s, from Querétaro in %.1f s: all identical by SHA-256", thousands(d.report.Objects), size(d.report.Bytes), took.Seconds())
+	d.screen.say("read back %s, %s, from Querétaro in %.1f s: all identical by SHA-256", objects(d.report.Objects), size(d.report.Bytes), took.Seconds())
 	far, err := d.s3(queretaro)
 	if err != nil {
 		return err
@@ -258,7 +258,7 @@ func (d *demo) listedIn(ctx context.Context, p place, items []item) error {
 	if err != nil {
 		return &unmet{fmt.Sprintf("%d objects in %s", len(items), p.name), err}
 	}
-	d.screen.say("%-13s lists %s objects of %s, with the same sizes and tags", p.name, thousands(m.items), prefixOf(items))
+	d.screen.say("%-13s lists %s, with the same sizes and tags", p.name, objects(m.items)+" of "+prefixOf(items))
 	return nil
 }
 

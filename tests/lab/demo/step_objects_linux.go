@@ -24,7 +24,7 @@ const (
 var elsewhere = []struct {
 	place  place
 	prefix string
-}{{frankfurt, "files/"}, {singapore, "weights/"}}
+}{{frankfurt, filesPrefix}, {singapore, "weights/"}}
 
 // copies is in how many places a byte of the input ends up, its own region included.
 const copies = 3
