@@ -98,7 +98,6 @@ func TestQuietLog(t *testing.T) {
 		defer w.close()
 		w.set()
 		w.settle()
-		sent := w.sent()
 		for i := range 500 {
 			a.put("plain", fmt.Sprint(i%10), []byte("x"))
 			time.Sleep(time.Millisecond)
@@ -106,7 +105,7 @@ func TestQuietLog(t *testing.T) {
 		w.topo.Policies = w.topo.Policies[1:] // p-kept alone
 		w.set()
 		time.Sleep(2 * pingPeriod)
-		sent = w.sent()
+		sent := w.sent()
 		for i := range 500 {
 			a.put("plain", fmt.Sprint(i%10), []byte("x"))
 			time.Sleep(time.Millisecond)

@@ -9,6 +9,8 @@ import (
 )
 
 // StopWalk is returned by the function given to Walk to end it without an error.
+//
+//lint:ignore ST1012 it is a signal, like io.EOF, and not a failure
 var StopWalk = errors.New("stop walking")
 
 // Walk visits every version of a bucket, delete markers and hidden ones too, with its chunks: in key order
