@@ -32,6 +32,16 @@ func TestLinkNeverTrustsNumbers(t *testing.T) {
 	})
 }
 
+// TestImpossibleCounts has a peer that says it received more than a number holds.
+func TestImpossibleCounts(t *testing.T) {
+	var w outbound
+	w.add(mark{echo: 1, received: 0})
+	w.add(mark{echo: 3, received: ^uint64(0)})
+	if ppm, _ := w.loss(func(uint64) bool { return false }); ppm != 0 {
+		t.Errorf("loss of %d ppm", ppm)
+	}
+}
+
 // TestWindowAgainstTwin compares the loss of the ring with one counted from a plain list.
 func TestWindowAgainstTwin(t *testing.T) {
 	never := func(uint64) bool { return false }

@@ -88,9 +88,10 @@ func (w *outbound) loss(full func(uint64) bool) (ppm uint32, enough bool) {
 			expected++
 		}
 	}
-	// Reordering can put a probe on either side of a mark, so the difference may be negative.
-	missing := max(0, expected-int(last.received-old.received))
-	return ppmOf(missing, expected), expected >= minWindow
+	// Reordering can put a probe on either side of a mark, and a peer can say what it likes: more than was
+	// expected is all of it.
+	arrived := min(last.received-old.received, uint64(expected))
+	return ppmOf(expected-int(arrived), expected), expected >= minWindow
 }
 
 func ppmOf(part, whole int) uint32 {
