@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/galleon-net/galleon/cmd/config"
 	"github.com/galleon-net/galleon/fabric/tun"
@@ -15,6 +16,26 @@ import (
 
 // initialMTU is the TUN device's until the cluster says otherwise: the least that IPv6 allows.
 const initialMTU = 1280
+
+// settleFor is how long a first start waits for what is busy: the kernel takes a dead process's lock away a
+// moment before its sockets and its device.
+const settleFor = 2 * time.Second
+
+// busy is an error that may pass by itself.
+type busy struct{ error }
+
+func (b busy) Unwrap() error { return b.error }
+
+// patiently opens something, and once more for as long as it is busy and the time has not come.
+func patiently(until time.Time, open func() (*os.File, error)) (*os.File, error) {
+	for {
+		f, err := open()
+		if !errors.As(err, &busy{}) || time.Now().After(until) {
+			return f, err
+		}
+		time.Sleep(lockPoll)
+	}
+}
 
 // opening is one descriptor that a configuration asks for. An empty spec asks for none.
 type opening struct {
@@ -59,6 +80,10 @@ func open(c config.Config, files map[string]held, upgraded bool, log *slog.Logge
 	} else if files[fdLock].spec != c.DataDir {
 		log.Error("data_dir changes with a restart, not with an upgrade", "is", files[fdLock].spec, "want", c.DataDir)
 	}
+	until := time.Now()
+	if !upgraded {
+		until = until.Add(settleFor)
+	}
 	for _, s := range steps {
 		old, have := files[s.name]
 		if have && old.spec == s.spec {
@@ -66,7 +91,7 @@ func open(c config.Config, files map[string]held, upgraded bool, log *slog.Logge
 		}
 		var f *os.File
 		if s.spec != "" {
-			if f, err = s.open(); err != nil && upgraded && have {
+			if f, err = patiently(until, s.open); err != nil && upgraded && have {
 				log.Error("what was changed is not to be had; the old one stays", "is", old.spec, "want", s.spec, "err", err)
 				err = nil
 				continue
@@ -86,6 +111,9 @@ func open(c config.Config, files map[string]held, upgraded bool, log *slog.Logge
 			files[s.name] = held{f, s.spec}
 			opened = append(opened, s.name)
 		}
+		if s.name == fdLock {
+			until = time.Now().Add(settleFor) // it may itself have waited for the dead one's children
+		}
 	}
 	return nil
 }
@@ -102,7 +130,11 @@ func openUDP(key string, addr config.Endpoint, mark int) (*os.File, error) {
 func openTun(name string) (*os.File, error) {
 	d, err := tun.Open(name, initialMTU)
 	if err != nil {
-		return nil, fmt.Errorf("fabric.device: %w", err)
+		err = fmt.Errorf("fabric.device: %w", err)
+		if errors.Is(err, syscall.EBUSY) {
+			err = busy{err}
+		}
+		return nil, err
 	}
 	defer d.Close()
 	return d.File()
@@ -121,7 +153,7 @@ func openTCP(key, addr string) (*os.File, error) {
 func openUnix(path string) (*os.File, error) {
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
-		return nil, fmt.Errorf("%s: another galleond answers there; stop it first, or give this one a run_dir of its own", path)
+		return nil, busy{fmt.Errorf("%s: another galleond answers there; stop it first, or give this one a run_dir of its own", path)}
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("take over %s: %w", path, err)
@@ -140,7 +172,7 @@ func openUnix(path string) (*os.File, error) {
 
 func inUse(key, addr string, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s: %s is in use by another program; stop that one, or choose another port", key, addr)
+		return busy{fmt.Errorf("%s: %s is in use by another program; stop that one, or choose another port", key, addr)}
 	}
 	return fmt.Errorf("%s: listen on %s: %w", key, addr, err)
 }
