@@ -107,23 +107,30 @@ func (c *Control) initialise(ctx context.Context, r admin.ClusterInitRequest) (a
 	if err := keys.WriteSecret(filepath.Join(c.idDir, vaultFile), v.key); err != nil {
 		return reply, err
 	}
+	if err := c.enter(ctx, id, v, func(m *member) error { return m.consensus.Bootstrap(cmd) }); err != nil {
+		return reply, err
+	}
+	return admin.ClusterInitReply{Cluster: cluster, Router: id.Router, Name: id.Name, RootKeyFile: rootPath}, nil
+}
+
+// enter makes this router a member: its disk is opened, its catalog begun, and its identity written last.
+func (c *Control) enter(ctx context.Context, id *identity, v *vault, begin func(*member) error) error {
 	m, err := c.open(id, v)
 	if err != nil {
-		return reply, err
+		return err
 	}
-	if err := m.consensus.Bootstrap(cmd); err != nil {
-		_ = m.close()
-		return reply, err
+	if err = begin(m); err == nil {
+		err = id.save(c.idDir)
 	}
-	if err := id.save(c.idDir); err != nil {
+	if err != nil {
 		_ = m.close()
-		return reply, err
+		return err
 	}
 	if err := c.become(m); err != nil {
-		return reply, err
+		return err
 	}
 	c.settle(ctx, m)
-	return admin.ClusterInitReply{Cluster: cluster, Router: id.Router, Name: id.Name, RootKeyFile: rootPath}, nil
+	return nil
 }
 
 // beginJoining lets one attempt at a time make this router a member.

@@ -96,22 +96,9 @@ func (c *Control) join(ctx context.Context, text string) (admin.ClusterJoinReply
 	if err != nil {
 		return reply, err
 	}
-	m, err := c.open(id, nil)
-	if err != nil {
+	if err := c.enter(ctx, id, nil, func(m *member) error { return m.consensus.Adopt(s) }); err != nil {
 		return reply, err
 	}
-	if err := m.consensus.Adopt(s); err != nil {
-		_ = m.close()
-		return reply, err
-	}
-	if err := id.save(c.idDir); err != nil {
-		_ = m.close()
-		return reply, err
-	}
-	if err := c.become(m); err != nil {
-		return reply, err
-	}
-	c.settle(ctx, m)
 	return admin.ClusterJoinReply{
 		Cluster: id.Cluster, Router: id.Router, Name: id.Name, Region: id.Region, Zone: id.Zone, Prefixes: s.GrantsOf(id.Router),
 	}, nil
