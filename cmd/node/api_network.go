@@ -141,17 +141,25 @@ func (c *Control) awaitIndex(ctx context.Context, id topo.RouterID, index uint64
 	return false
 }
 
-func (a api) LinkList(context.Context, admin.LinkListRequest) (admin.LinkListReply, error) {
-	var reply admin.LinkListReply
+// seen gives what calls about the network look at: this member, what forward last said, and the catalog.
+func (a api) seen() (*member, ForwardStatus, *state.State, error) {
 	m, err := a.c.need()
 	if err != nil {
-		return reply, err
+		return nil, ForwardStatus{}, nil, err
 	}
 	st, err := a.c.link.status()
 	if err != nil {
-		return reply, &admin.Error{Code: admin.CodeUnavailable, Message: err.Error()}
+		return nil, st, nil, &admin.Error{Code: admin.CodeUnavailable, Message: err.Error()}
 	}
-	s := m.consensus.View()
+	return m, st, m.consensus.View(), nil
+}
+
+func (a api) LinkList(context.Context, admin.LinkListRequest) (admin.LinkListReply, error) {
+	var reply admin.LinkListReply
+	m, st, s, err := a.seen()
+	if err != nil {
+		return reply, err
+	}
 	for _, p := range st.Fabric.Peers {
 		if l := p.Link; l != nil {
 			reply.Links = append(reply.Links, admin.LinkInfo{
@@ -239,15 +247,10 @@ func pathReply(s *state.State, e fabric.Explanation, st fabric.Status) admin.Pat
 
 func (a api) RouteList(context.Context, admin.RouteListRequest) (admin.RouteListReply, error) {
 	var reply admin.RouteListReply
-	m, err := a.c.need()
+	_, st, s, err := a.seen()
 	if err != nil {
 		return reply, err
 	}
-	st, err := a.c.link.status()
-	if err != nil {
-		return reply, &admin.Error{Code: admin.CodeUnavailable, Message: err.Error()}
-	}
-	s := m.consensus.View()
 	peers := map[topo.RouterID]fabric.PeerStatus{}
 	for _, p := range st.Fabric.Peers {
 		peers[p.Router] = p
