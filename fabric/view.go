@@ -30,6 +30,7 @@ type face struct {
 	ring    *seal.Keyring
 	sources atomic.Pointer[fib.Table] // what the peer may send from
 	addr    atomic.Pointer[netip.AddrPort]
+	lanes   laneMap // see lane
 
 	// usable says that the direct link carries. It is cleared in the moment of the verdict, so the next
 	// packet already takes the backup; the routes follow later.
