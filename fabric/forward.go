@@ -19,7 +19,7 @@ const batch = underlay.MaxBatch
 
 // socket is what the data path needs of the underlay.
 type socket interface {
-	ReadBatch([]underlay.Packet) (int, error)
+	ReadBatch(reader int, p []underlay.Packet) (int, error)
 	WriteBatch([]underlay.Packet) error
 	InjectQUIC(b []byte, from netip.AddrPort)
 }

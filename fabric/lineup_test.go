@@ -19,7 +19,7 @@ type wires struct {
 	injected [][]byte
 }
 
-func (w *wires) ReadBatch([]underlay.Packet) (int, error) { panic("not read in these tests") }
+func (w *wires) ReadBatch(int, []underlay.Packet) (int, error) { panic("not read in these tests") }
 
 func (w *wires) WriteBatch(p []underlay.Packet) error { w.sent = append(w.sent, p...); return nil }
 

@@ -18,6 +18,9 @@ import (
 // minReadBuffer is the least that a datagram is read into: more than any Ethernet carries.
 const minReadBuffer = 2048
 
+// runs is how many packets of the underlay one round reads.
+const runs = 8
+
 // inward is the memory of the receiving goroutine, allocated once.
 type inward struct {
 	pkts   []underlay.Packet
@@ -28,15 +31,15 @@ type inward struct {
 // receive carries packets from the socket to the TUN, or on to the next router, until the socket is closed.
 func (f *forwarder) receive(ctx context.Context, mtu int) error {
 	in := inward{
-		pkts:   make([]underlay.Packet, batch),
+		pkts:   make([]underlay.Packet, runs),
 		toTUN:  make([][]byte, 0, batch),
 		toPeer: make([]underlay.Packet, 0, batch),
 	}
 	for i := range in.pkts {
-		in.pkts[i].Buf = make([]byte, max(mtu+wire.Overhead, minReadBuffer))
+		in.pkts[i].Buf = make([]byte, underlay.ReadLen)
 	}
 	for {
-		n, err := f.socket.ReadBatch(in.pkts)
+		n, err := f.socket.ReadBatch(0, in.pkts)
 		if err != nil {
 			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 				return ended(ctx, fmt.Errorf("read from the underlay: %w", err))
@@ -47,8 +50,16 @@ func (f *forwarder) receive(ctx context.Context, mtu int) error {
 		v, now := f.view.Load(), time.Now()
 		in.toTUN, in.toPeer = in.toTUN[:0], in.toPeer[:0]
 		for _, p := range in.pkts[:n] {
-			if v != nil {
-				f.handle(v, now, p, &in)
+			for i := range p.Count() {
+				if v != nil {
+					f.handle(v, now, underlay.Packet{Buf: p.Datagram(i), Addr: p.Addr}, &in)
+				}
+				if len(in.toTUN) == batch {
+					if err := f.deliver(in.toTUN); err != nil {
+						return ended(ctx, err)
+					}
+					in.toTUN = in.toTUN[:0]
+				}
 			}
 		}
 		f.send(in.toPeer)

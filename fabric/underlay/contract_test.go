@@ -22,7 +22,7 @@ import (
 // other.
 var contract = map[string]func(t *testing.T, a, b *Socket){
 	"galleon packets come out of ReadBatch, from an unmapped address": func(t *testing.T, a, b *Socket) {
-		mustWrite(t, a, Packet{galleon("one"), b.LocalAddr()}, Packet{galleon("two"), b.LocalAddr()})
+		mustWrite(t, a, Packet{Buf: galleon("one"), Addr: b.LocalAddr()}, Packet{Buf: galleon("two"), Addr: b.LocalAddr()})
 		for _, want := range []string{"one", "two"} {
 			p := read(t, b, 1)[0]
 			if !bytes.Equal(p.Buf, galleon(want)) || p.Addr != a.LocalAddr() {
@@ -43,7 +43,7 @@ var contract = map[string]func(t *testing.T, a, b *Socket){
 		const n = 3*MaxBatch + 7
 		var out []Packet
 		for i := range n {
-			out = append(out, Packet{galleon(fmt.Sprintf("number %d", i)), b.LocalAddr()})
+			out = append(out, Packet{Buf: galleon(fmt.Sprintf("number %d", i)), Addr: b.LocalAddr()})
 		}
 		seen := map[string]bool{}
 		done := make(chan error, 1)
@@ -59,12 +59,12 @@ var contract = map[string]func(t *testing.T, a, b *Socket){
 	},
 	"QUIC packets go to QUIC, strange ones nowhere": func(t *testing.T, a, b *Socket) {
 		mustWrite(t, a,
-			Packet{quic("first"), b.LocalAddr()},
-			Packet{[]byte{0x01, 'S', 'T', 'U', 'N'}, b.LocalAddr()},
-			Packet{nil, b.LocalAddr()},
-			Packet{galleon("between"), b.LocalAddr()},
-			Packet{[]byte{0x47, 's', 'h', 'o', 'r', 't'}, b.LocalAddr()},
-			Packet{galleon("last"), b.LocalAddr()})
+			Packet{Buf: quic("first"), Addr: b.LocalAddr()},
+			Packet{Buf: []byte{0x01, 'S', 'T', 'U', 'N'}, Addr: b.LocalAddr()},
+			Packet{Buf: nil, Addr: b.LocalAddr()},
+			Packet{Buf: galleon("between"), Addr: b.LocalAddr()},
+			Packet{Buf: []byte{0x47, 's', 'h', 'o', 'r', 't'}, Addr: b.LocalAddr()},
+			Packet{Buf: galleon("last"), Addr: b.LocalAddr()})
 		for _, want := range []string{"between", "last"} {
 			if p := read(t, b, 1)[0]; !bytes.Equal(p.Buf, galleon(want)) {
 				t.Errorf("read %q, want %q", p.Buf, want)
@@ -85,7 +85,7 @@ var contract = map[string]func(t *testing.T, a, b *Socket){
 		if _, err := a.QUIC().WriteTo(quic("hello"), net.UDPAddrFromAddrPort(b.LocalAddr())); err != nil {
 			t.Fatal(err)
 		}
-		mustWrite(t, a, Packet{galleon("behind it"), b.LocalAddr()})
+		mustWrite(t, a, Packet{Buf: galleon("behind it"), Addr: b.LocalAddr()})
 		read(t, b, 1)
 		buf := make([]byte, 100)
 		if n, _, err := b.QUIC().ReadFrom(buf); err != nil || string(buf[:n]) != string(quic("hello")) {
@@ -97,10 +97,10 @@ var contract = map[string]func(t *testing.T, a, b *Socket){
 	},
 	"a packet longer than its buffer is dropped and counted": func(t *testing.T, a, b *Socket) {
 		mustWrite(t, a,
-			Packet{galleon(strings.Repeat("long", 100)), b.LocalAddr()},
-			Packet{galleon("short"), b.LocalAddr()})
+			Packet{Buf: galleon(strings.Repeat("long", 100)), Addr: b.LocalAddr()},
+			Packet{Buf: galleon("short"), Addr: b.LocalAddr()})
 		p := []Packet{{Buf: make([]byte, 100)}}
-		n, err := b.ReadBatch(p)
+		n, err := b.ReadBatch(0, p)
 		if err != nil || n != 1 || !bytes.Equal(p[0].Buf, galleon("short")) {
 			t.Errorf("read %d, %q, %v", n, p[0].Buf, err)
 		}
@@ -148,10 +148,10 @@ var contract = map[string]func(t *testing.T, a, b *Socket){
 	},
 	"what cannot be sent does not stop the rest": func(t *testing.T, a, b *Socket) {
 		err := a.WriteBatch([]Packet{
-			{galleon("one"), b.LocalAddr()},
-			{galleon("nowhere"), VirtualAddr(9)},
-			{galleon("nowhere!"), VirtualAddr(9)},
-			{galleon("two"), b.LocalAddr()},
+			{Buf: galleon("one"), Addr: b.LocalAddr()},
+			{Buf: galleon("nowhere"), Addr: VirtualAddr(9)},
+			{Buf: galleon("nowhere!"), Addr: VirtualAddr(9)},
+			{Buf: galleon("two"), Addr: b.LocalAddr()},
 		})
 		var e *SendError
 		if !errors.As(err, &e) || e.Addr != VirtualAddr(9) || e.Packets != 2 || e.Size != len(galleon("nowhere!")) {
@@ -170,13 +170,13 @@ var contract = map[string]func(t *testing.T, a, b *Socket){
 		if err := b.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.ReadBatch(buffers(1)); err == nil {
+		if _, err := b.ReadBatch(0, buffers(1)); err == nil {
 			t.Error("read something")
 		}
 		if err := b.SetReadDeadline(time.Time{}); err != nil {
 			t.Fatal(err)
 		}
-		mustWrite(t, a, Packet{galleon("still alive"), b.LocalAddr()})
+		mustWrite(t, a, Packet{Buf: galleon("still alive"), Addr: b.LocalAddr()})
 		read(t, b, 1)
 	},
 	"closing QUIC's side leaves the socket open": func(t *testing.T, a, b *Socket) {
@@ -187,7 +187,7 @@ var contract = map[string]func(t *testing.T, a, b *Socket){
 		if _, err := b.QUIC().WriteTo(quic("x"), net.UDPAddrFromAddrPort(a.LocalAddr())); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("write: %v", err)
 		}
-		mustWrite(t, a, Packet{quic("for nobody"), b.LocalAddr()}, Packet{galleon("x"), b.LocalAddr()})
+		mustWrite(t, a, Packet{Buf: quic("for nobody"), Addr: b.LocalAddr()}, Packet{Buf: galleon("x"), Addr: b.LocalAddr()})
 		read(t, b, 1)
 		if s := b.Stats(); s.QueueDrops != 1 {
 			t.Errorf("stats %+v", s)
@@ -195,7 +195,7 @@ var contract = map[string]func(t *testing.T, a, b *Socket){
 	},
 	"Close ends everybody": func(t *testing.T, a, b *Socket) {
 		ended := make(chan error, 2)
-		go func() { _, err := b.ReadBatch(buffers(1)); ended <- err }()
+		go func() { _, err := b.ReadBatch(0, buffers(1)); ended <- err }()
 		go func() { _, _, err := b.QUIC().ReadFrom(make([]byte, 10)); ended <- err }()
 		b.Close()
 		for range 2 {
@@ -203,7 +203,7 @@ var contract = map[string]func(t *testing.T, a, b *Socket){
 				t.Errorf("ended with %v", err)
 			}
 		}
-		if err := b.WriteBatch([]Packet{{galleon("late"), a.LocalAddr()}}); !errors.Is(err, net.ErrClosed) {
+		if err := b.WriteBatch([]Packet{{Buf: galleon("late"), Addr: a.LocalAddr()}}); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("write after Close: %v", err)
 		}
 	},
@@ -287,7 +287,7 @@ func read(t *testing.T, s *Socket, n int) []Packet {
 	t.Helper()
 	s.SetReadDeadline(time.Now().Add(5 * time.Second))
 	p := buffers(n)
-	got, err := s.ReadBatch(p)
+	got, err := s.ReadBatch(0, p)
 	if err != nil {
 		t.Fatal(err)
 	}

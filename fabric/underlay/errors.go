@@ -13,8 +13,8 @@ var ErrTooBig = errors.New("packet is too big for the interface")
 // SendError is one destination of a batch that failed.
 type SendError struct {
 	Addr    netip.AddrPort
-	Size    int   // of the largest packet that failed, octets
-	Packets int   // how many failed
+	Size    int   // of the largest datagram that failed, octets
+	Packets int   // how many datagrams failed
 	Octets  int   // their sum
 	Err     error // the first error, as the kernel gave it
 }
@@ -41,16 +41,21 @@ var errVirtual = errors.New("a virtual address is reached through relays only")
 // failures gathers the errors of one batch by destination, so that a dead one is named once.
 type failures []*SendError
 
+// add counts all datagrams of p as failed.
 func (f *failures) add(p Packet, err error) {
+	if p.Seg == 0 || p.Seg > len(p.Buf) {
+		p.Seg = len(p.Buf) // of the largest
+	}
+	n := p.Count()
 	for _, e := range *f {
 		if e.Addr == p.Addr && errors.Is(err, e.Err) {
-			e.Packets++
+			e.Packets += n
 			e.Octets += len(p.Buf)
-			e.Size = max(e.Size, len(p.Buf))
+			e.Size = max(e.Size, p.Seg)
 			return
 		}
 	}
-	*f = append(*f, &SendError{Addr: p.Addr, Size: len(p.Buf), Packets: 1, Octets: len(p.Buf), Err: err})
+	*f = append(*f, &SendError{Addr: p.Addr, Size: p.Seg, Packets: n, Octets: len(p.Buf), Err: err})
 }
 
 func (f failures) err() error {

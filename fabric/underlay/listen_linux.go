@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // Listen opens a UDP port. The unspecified IPv6 address, [::], serves IPv4 too; where the machine has
@@ -59,54 +57,25 @@ func FromFile(f *os.File, o Options) (*Socket, error) {
 // open sets the socket options. They are set again after a hand-over, for the predecessor may have
 // been an older version with others.
 func open(c *net.UDPConn, o Options) (*Socket, error) {
-	k, err := newKernel(c)
-	if err == nil {
-		err = k.configure(o)
-	}
+	s, err := assemble(c, o)
 	if err != nil {
 		c.Close()
 		return nil, fmt.Errorf("set up UDP socket %s: %w", c.LocalAddr(), err)
 	}
-	return newSocket(k), nil
+	return s, nil
 }
 
-func (k *kernel) configure(o Options) error {
-	return k.control(func(fd int) error {
-		if k.v6 {
-			// On a dual-stack socket both levels count, each for its family.
-			if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE); err != nil {
-				return fmt.Errorf("set don't-fragment for IPv6: %w", err)
-			}
-		}
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE); err != nil && !k.v6 {
-			return fmt.Errorf("set don't-fragment for IPv4: %w", err)
-		}
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1); err != nil {
-			return fmt.Errorf("ask for the count of dropped packets: %w", err)
-		}
-		if o.Mark != 0 {
-			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, o.Mark); err != nil {
-				return fmt.Errorf("set mark %#x (needs CAP_NET_ADMIN): %w", o.Mark, err)
-			}
-		}
-		k.readBuf = size(fd, unix.SO_RCVBUF, unix.SO_RCVBUFFORCE, o.ReadBuffer)
-		k.writeBuf = size(fd, unix.SO_SNDBUF, unix.SO_SNDBUFFORCE, o.WriteBuffer)
-		return nil
-	})
-}
-
-// size asks for a buffer of n octets, beyond net.core.rmem_max where that is allowed, and returns what
-// was granted. A smaller one costs speed and is no reason to fail.
-func size(fd, opt, force, n int) int {
-	if n == 0 {
-		n = DefaultBuffer
-	}
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, n) != nil {
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, opt, n)
-	}
-	got, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, opt)
+func assemble(c *net.UDPConn, o Options) (*Socket, error) {
+	p, err := newPort(c)
 	if err != nil {
-		return 0
+		return nil, err
 	}
-	return got / 2 // the kernel doubles for its own bookkeeping
+	if err := p.configure(o); err != nil {
+		return nil, err
+	}
+	k, err := newKernel([]*port{p}, []*port{p}, o)
+	if err != nil {
+		return nil, err
+	}
+	return newSocket(k, k.short), nil
 }

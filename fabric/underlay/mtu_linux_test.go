@@ -36,11 +36,11 @@ func TestTooBigForTheInterface(t *testing.T) {
 		a, b := listen(t, c.listen), listen(t, c.listen)
 		to := netip.AddrPortFrom(netip.MustParseAddr(c.host), b.LocalAddr().Port())
 		fits := append(galleon(""), make([]byte, mtu-c.headers-len(galleon("")))...)
-		mustWrite(t, a, Packet{fits, to})
+		mustWrite(t, a, Packet{Buf: fits, Addr: to})
 		if p := read(t, b, 1)[0]; len(p.Buf) != len(fits) {
 			t.Errorf("%s to %s: read %d octets, want %d", c.listen, c.host, len(p.Buf), len(fits))
 		}
-		err := a.WriteBatch([]Packet{{append(fits, 0), to}})
+		err := a.WriteBatch([]Packet{{Buf: append(fits, 0), Addr: to}})
 		var e *SendError
 		if !errors.Is(err, ErrTooBig) || !errors.As(err, &e) || e.Size != len(fits)+1 {
 			t.Errorf("%s to %s: sent %d octets and got %v", c.listen, c.host, len(fits)+1, err)

@@ -134,7 +134,7 @@ func TestPumpEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Pump(ctx) }()
-	mustWrite(t, s, Packet{galleon("for nobody"), s.LocalAddr()}, Packet{quic("x"), s.LocalAddr()})
+	mustWrite(t, s, Packet{Buf: galleon("for nobody"), Addr: s.LocalAddr()}, Packet{Buf: quic("x"), Addr: s.LocalAddr()})
 	if _, _, err := s.QUIC().ReadFrom(make([]byte, 100)); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestNthWriteFails(t *testing.T) {
 	to := netip.MustParseAddrPort("10.0.0.1:1")
 	var p []Packet
 	for range packets {
-		p = append(p, Packet{galleon("x"), to})
+		p = append(p, Packet{Buf: galleon("x"), Addr: to})
 	}
 	for n := 1; ; n++ {
 		left, sent := n, 0

@@ -14,54 +14,28 @@ import (
 	"github.com/galleon-net/galleon/fabric/wire"
 )
 
-// MaxBatch is how many packets one system call moves. Longer batches are cut.
-const MaxBatch = 64
-
 // DefaultBuffer is the size in octets that is asked for the socket's receive and send buffers: 30 ms
 // at 1 Gbit/s, so that the reader may be away for one scheduling slice.
 const DefaultBuffer = 4 << 20
 
-// Packet is one datagram and the address it came from or goes to.
-type Packet struct {
-	Buf  []byte // the whole datagram
-	Addr netip.AddrPort
-}
-
 // Options are what a socket is opened with. The zero value is usable.
 type Options struct {
-	Mark        int // SO_MARK, so that policy routing keeps the tunnel out of the tunnel; 0 sets none; needs CAP_NET_ADMIN
-	ReadBuffer  int // octets; 0 means DefaultBuffer
-	WriteBuffer int // octets; 0 means DefaultBuffer
-}
-
-// Stats counts since the socket was made. All numbers only grow.
-type Stats struct {
-	In, Out             uint64 // Galleon datagrams
-	InBytes, OutBytes   uint64 // their octets
-	QUICIn, QUICOut     uint64 // QUIC datagrams to and from the real network
-	CarriedIn           uint64 // QUIC datagrams brought by the carrier
-	CarriedOut          uint64 // QUIC datagrams given to it
-	KernelDrops         uint64 // arrived, but the receive buffer was full (SO_RXQ_OVFL)
-	QueueDrops          uint64 // QUIC datagrams for which the queue was full
-	Truncated           uint64 // longer than the buffer they were read into
-	Strange             uint64 // neither Galleon nor QUIC, empty, or from a virtual address
-	SendErrors, TooLong uint64 // datagrams that the kernel refused; of these, for their size
-}
-
-// counters are Stats as they are counted.
-type counters struct {
-	in, out, inBytes, outBytes, quicIn, quicOut, carriedIn, carriedOut atomic.Uint64
-	queueDrops, truncated, strange, sendErrors, tooLong                atomic.Uint64
+	Mark        int  // SO_MARK, so that policy routing keeps the tunnel out of the tunnel; 0 sets none; needs CAP_NET_ADMIN
+	ReadBuffer  int  // octets; 0 means DefaultBuffer
+	WriteBuffer int  // octets; 0 means DefaultBuffer
+	NoOffload   bool // one datagram at a time, also where the kernel takes runs
 }
 
 // network is what a Socket stands on: the kernel, or a simulation.
 type network interface {
-	// read waits for at least one datagram and reads up to len(p) into the capacity of the Bufs.
-	// A datagram that did not fit comes without an address.
-	read(p []Packet) (int, error)
+	readers() int
+	// read waits for at least one packet and reads up to len(p) into the capacity of the Bufs, which may
+	// change places. It returns how many packets are there, perhaps none, and how many datagrams did not fit.
+	read(reader int, p []Packet) (n, cut int, err error)
 	// write sends all it can. It counts nothing and returns what failed, joined, each as a *SendError.
 	write(p []Packet) error
-	kernelDrops() uint64
+	offloads() Offloads
+	readerStats() []ReaderStats
 	file() (*os.File, error)
 	buffers() (read, write int)
 	LocalAddr() net.Addr
@@ -72,34 +46,41 @@ type network interface {
 // Socket is the port. See the package comment for who may do what.
 type Socket struct {
 	net     network
-	readMu  sync.Mutex // one reader
+	readMu  []sync.Mutex // one goroutine for each reader
 	quic    *quicConn
 	carrier atomic.Pointer[func(netip.AddrPort, []byte) error]
 	count   counters
+	short   *shortfalls
 }
 
-func newSocket(n network) *Socket {
-	s := &Socket{net: n}
+func newSocket(n network, short *shortfalls) *Socket {
+	s := &Socket{net: n, readMu: make([]sync.Mutex, n.readers()), short: short}
 	s.quic = newQUICConn(s)
 	return s
 }
 
-// ReadBatch waits until at least one Galleon packet is there and reads up to len(p) of them. Each is
-// read into the whole capacity of its Buf, which is then cut to the datagram; the Bufs may change
-// places. QUIC packets that arrive meanwhile go to QUIC. Nothing is allocated per packet.
+// Readers is how many ReadBatch may be called for; see the package comment for what comes where.
+func (s *Socket) Readers() int { return len(s.readMu) }
+
+// ReadBatch waits until at least one Galleon packet is there for a reader, from 0 to Readers()-1, and reads
+// up to len(p) of them, which may be runs. Each is read into the whole capacity of its Buf, which is then cut
+// to what was read; the Bufs may change places. Give them ReadLen octets: a run that does not fit is lost
+// from the datagram on that does not. QUIC packets that arrive meanwhile go to QUIC. Nothing is allocated
+// per packet.
 //
 // It returns an error that wraps net.ErrClosed after Close, and a timeout past the read deadline.
-func (s *Socket) ReadBatch(p []Packet) (int, error) {
+func (s *Socket) ReadBatch(reader int, p []Packet) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
 	if len(p) > MaxBatch {
 		p = p[:MaxBatch]
 	}
-	s.readMu.Lock()
-	defer s.readMu.Unlock()
+	s.readMu[reader].Lock()
+	defer s.readMu[reader].Unlock()
 	for {
-		n, err := s.net.read(p)
+		n, cut, err := s.net.read(reader, p)
+		s.count.truncated.Add(uint64(cut))
 		if err != nil {
 			return 0, fmt.Errorf("read UDP %s: %w", s.LocalAddr(), err)
 		}
@@ -109,42 +90,17 @@ func (s *Socket) ReadBatch(p []Packet) (int, error) {
 	}
 }
 
-// sort moves Galleon packets to the front and returns their number.
-func (s *Socket) sort(p []Packet) int {
-	ours := 0
-	for i := range p {
-		b := p[i].Buf
-		switch {
-		case !p[i].Addr.IsValid():
-			s.count.truncated.Add(1)
-		case len(b) == 0, IsVirtual(p[i].Addr):
-			s.count.strange.Add(1)
-		case wire.IsGalleon(b[0]):
-			s.count.in.Add(1)
-			s.count.inBytes.Add(uint64(len(b)))
-			p[ours], p[i] = p[i], p[ours]
-			ours++
-		case wire.IsQUIC(b[0]):
-			s.count.quicIn.Add(1)
-			s.quic.push(b, p[i].Addr)
-		default:
-			s.count.strange.Add(1)
-		}
-	}
-	return ours
-}
-
 // Pump reads until ctx ends, for a process that speaks QUIC only; Galleon packets are dropped. It
 // returns nil when ctx ended or the socket was closed.
 func (s *Socket) Pump(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { s.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	p := make([]Packet, 16)
+	p := make([]Packet, 4)
 	for i := range p {
-		p[i].Buf = make([]byte, maxQUIC)
+		p[i].Buf = make([]byte, ReadLen)
 	}
 	for {
-		if _, err := s.ReadBatch(p); err != nil {
+		if _, err := s.ReadBatch(0, p); err != nil {
 			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return nil
 			}
@@ -155,7 +111,8 @@ func (s *Socket) Pump(ctx context.Context) error {
 
 // WriteBatch sends every packet it can, in order; what fails does not stop the rest. The error joins
 // a *SendError for each destination that failed (SendErrors lists them); errors.Is with ErrTooBig tells
-// those of packets that the interface cannot carry. Nothing is allocated per packet sent.
+// those of datagrams that the interface cannot carry. Nothing is allocated per packet sent. A run of more
+// than MaxRun datagrams or MaxRunOctets panics.
 func (s *Socket) WriteBatch(p []Packet) error {
 	var errs error
 	for len(p) > 0 {
@@ -168,11 +125,17 @@ func (s *Socket) WriteBatch(p []Packet) error {
 
 // wrote sends one batch and counts it.
 func (s *Socket) wrote(p []Packet, errs error) error {
-	var octets uint64
+	var octets, sent, runs uint64
+	whole := s.net.offloads().Segment
 	for i := range p {
+		p[i].check()
 		octets += uint64(len(p[i].Buf))
+		n := p[i].Count()
+		sent += uint64(n)
+		if whole && n > 1 {
+			runs++
+		}
 	}
-	sent := uint64(len(p))
 	if err := s.net.write(p); err != nil {
 		for _, e := range SendErrors(err) {
 			sent -= uint64(e.Packets)
@@ -182,6 +145,7 @@ func (s *Socket) wrote(p []Packet, errs error) error {
 		errs = errors.Join(errs, err)
 	}
 	s.count.out.Add(sent)
+	s.count.outRuns.Add(runs)
 	s.count.outBytes.Add(octets)
 	return errs
 }
@@ -208,19 +172,6 @@ func (s *Socket) InjectQUIC(b []byte, from netip.AddrPort) {
 	}
 	s.count.carriedIn.Add(1)
 	s.quic.push(b, from)
-}
-
-// Stats reads the counters.
-func (s *Socket) Stats() Stats {
-	c := &s.count
-	return Stats{
-		In: c.in.Load(), Out: c.out.Load(), InBytes: c.inBytes.Load(), OutBytes: c.outBytes.Load(),
-		QUICIn: c.quicIn.Load(), QUICOut: c.quicOut.Load(),
-		CarriedIn: c.carriedIn.Load(), CarriedOut: c.carriedOut.Load(),
-		KernelDrops: s.net.kernelDrops(), QueueDrops: c.queueDrops.Load(),
-		Truncated: c.truncated.Load(), Strange: c.strange.Load(),
-		SendErrors: c.sendErrors.Load(), TooLong: c.tooLong.Load(),
-	}
 }
 
 // Buffers returns the sizes in octets of the receive and send buffers that the kernel granted, or
