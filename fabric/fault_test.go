@@ -58,18 +58,18 @@ type flakyDevice struct {
 	writes, reads *atomic.Int64
 }
 
-func (d flakyDevice) WriteBatch(p [][]byte) (int, error) {
+func (d flakyDevice) WriteBatch(p []tun.Packet) (int, error) {
 	if d.writes.Add(1)%3 == 0 {
 		return 0, syscall.EIO
 	}
 	return d.Device.WriteBatch(p)
 }
 
-func (d flakyDevice) ReadBatch(b [][]byte, s []int) (int, error) {
+func (d flakyDevice) ReadBatch(arena []byte, p []tun.Packet) (int, error) {
 	if d.reads.Add(1)%3 == 0 {
 		return 0, syscall.EIO
 	}
-	return d.Device.ReadBatch(b, s)
+	return d.Device.ReadBatch(arena, p)
 }
 
 // A device that refuses packets loses those and no others, and does not end the mesh.

@@ -118,7 +118,11 @@ func (f *forwarder) deliver(pkts [][]byte) error {
 	if len(pkts) == 0 {
 		return nil
 	}
-	n, err := f.device.WriteBatch(pkts)
+	var plain [batch]tun.Packet
+	for i, p := range pkts {
+		plain[i] = tun.Packet{Buf: p}
+	}
+	n, err := f.device.WriteBatch(plain[:len(pkts)])
 	if n < len(pkts) {
 		f.drops[dropDevice].Add(uint64(len(pkts) - n))
 	}

@@ -13,22 +13,19 @@ import (
 	"github.com/galleon-net/galleon/fabric/wire"
 )
 
-// jumbo is the largest packet that a device with a wrong MTU is expected to give, octets.
-const jumbo = 9216
-
 // ingress carries packets from the TUN to the socket until the device is closed. All its memory is
 // allocated here, once.
 func (f *forwarder) ingress(ctx context.Context, mtu int) error {
-	bufs, sizes := make([][]byte, batch), make([]int, batch)
+	arena, pkts := make([]byte, 4*tun.MaxPacket), make([]tun.Packet, batch)
+	var single tun.Lowering
 	sealed := make([][]byte, batch)
-	for i := range bufs {
-		bufs[i] = make([]byte, max(mtu, jumbo)) // so that what is too big is read whole, and answered
+	for i := range sealed {
 		sealed[i] = make([]byte, 0, mtu+wire.Overhead)
 	}
 	out := make([]underlay.Packet, 0, batch)
 	reply := icmpReplies{pkts: make([][]byte, 0, batch)}
 	for {
-		n, err := f.device.ReadBatch(bufs, sizes)
+		n, err := f.device.ReadBatch(arena, pkts)
 		if err != nil {
 			if ctx.Err() != nil || gone(err) {
 				return ended(ctx, fmt.Errorf("read from %s: %w", f.device.Name(), err))
@@ -38,9 +35,19 @@ func (f *forwarder) ingress(ctx context.Context, mtu int) error {
 		}
 		v := f.view.Load()
 		out, reply.pkts = out[:0], reply.pkts[:0]
-		for i := range n {
-			if p, ok := f.outward(v, bufs[i][:sizes[i]], sealed[i][:0], &reply); ok {
-				out = append(out, p)
+		for _, p := range pkts[:n] {
+			if single.Init(p, tun.Offloads{}) != nil {
+				f.drop(dropMalformed)
+				continue
+			}
+			for p, more := single.Next(); more; p, more = single.Next() {
+				if len(out) == batch {
+					f.send(out)
+					out = out[:0]
+				}
+				if p, ok := f.outward(v, p.Buf, sealed[len(out)][:0], &reply); ok {
+					out = append(out, p)
+				}
 			}
 		}
 		f.send(out)

@@ -128,7 +128,7 @@ func openUDP(key string, addr config.Endpoint, mark int) (*os.File, error) {
 }
 
 func openTun(name string) (*os.File, error) {
-	d, err := tun.Open(name, initialMTU)
+	d, err := tun.Open(name, tun.Options{MTU: initialMTU})
 	if err != nil {
 		err = fmt.Errorf("fabric.device: %w", err)
 		if errors.Is(err, syscall.EBUSY) {

@@ -4,85 +4,205 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
+	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/galleon-net/galleon/fabric/offload"
 )
 
-// call is one read or write of a packet, with its closure made beforehand: the poller takes a
-// function, and a new one for each packet would be garbage.
-type call struct {
-	sys   func(fd int, p []byte) (int, error)
-	buf   []byte
-	wait  bool // for the device to be ready, if it is not
+// reader is one ReadBatch under way. The poller takes a function, and a new one for each batch would be
+// garbage: so it is bound once, to this. The poller is entered once for each batch, not for each packet;
+// it keeps the descriptor from being closed, and its number from being used for another file, until the
+// function returns.
+type reader struct {
+	vnet    bool
+	garbled *atomic.Uint64
+	runF    func(fd uintptr) bool
+
+	arena []byte
+	pkts  []Packet
 	n     int
 	err   error
-	onceF func(fd uintptr) bool
 }
 
-func (c *call) bind(sys func(int, []byte) (int, error)) {
-	c.sys = sys
-	c.onceF = c.once
-}
-
-func (c *call) once(fd uintptr) bool {
-	for {
-		c.n, c.err = c.sys(int(fd), c.buf)
-		switch c.err {
-		case unix.EINTR:
-		case unix.EAGAIN:
-			return !c.wait
-		default:
+// run reads until there is nothing more to read, or no more room. Only when it has read nothing it asks
+// to be called again when there is something.
+func (r *reader) run(fd uintptr) bool {
+	off := 0
+	for r.n < len(r.pkts) {
+		room, ok := place(r.arena, off)
+		if !ok {
 			return true
 		}
+		from := headroom
+		if r.vnet {
+			from -= offload.VnetLen // read before the packet, in one piece with it
+		}
+		n, err := unix.Read(int(fd), room[from:MaxPacket])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return r.n > 0
+		case err != nil:
+			r.err = err
+			return true
+		}
+		end := max(headroom, from+n)
+		p := Packet{Buf: room[headroom:end:end]}
+		if r.vnet {
+			if p.Meta, err = offload.ParseVnet(room[from:min(headroom, from+n)], p.Buf); err != nil {
+				r.garbled.Add(1)
+				continue
+			}
+		}
+		r.pkts[r.n] = p
+		r.n++
+		off += (end + headroom - 1) &^ (headroom - 1)
 	}
+	return true
 }
 
 // ReadBatch implements Device.
-func (k *Kernel) ReadBatch(bufs [][]byte, sizes []int) (int, error) {
+func (k *Kernel) ReadBatch(arena []byte, pkts []Packet) (int, error) {
 	k.readMu.Lock()
 	defer k.readMu.Unlock()
-	c := &k.reader
-	defer func() { c.buf = nil }()
-	for n := range min(len(bufs), len(sizes)) {
-		c.buf, c.wait = bufs[n], n == 0
-		if err := k.raw.Read(c.onceF); err != nil {
-			c.err = k.ended(err)
-		}
-		if c.err != nil {
-			if n > 0 { // also EAGAIN; another error comes again with the next call
-				return n, nil
-			}
-			return 0, k.because("read from", c.err)
-		}
-		sizes[n] = c.n
+	r := &k.reader
+	if len(pkts) == 0 {
+		return 0, nil
 	}
-	return min(len(bufs), len(sizes)), nil
+	r.arena, r.pkts, r.n, r.err = arena, pkts, 0, nil
+	err := k.raw.Read(r.runF)
+	r.arena, r.pkts = nil, nil
+	switch {
+	case r.n > 0: // another error comes again with the next call
+		return r.n, nil
+	case err != nil:
+		return 0, k.because("read from", k.ended(err))
+	case r.err != nil:
+		return 0, k.because("read from", r.err)
+	}
+	return 0, nil
+}
+
+// writer is one WriteBatch under way.
+type writer struct {
+	k     *Kernel
+	onceF func(fd uintptr)
+	waitF func(fd uintptr) bool
+
+	pkts    []Packet // those that are not begun
+	low     Lowering // the one that is
+	piece   Packet   // of it, which is not written yet
+	whole   bool     // nothing of it was refused
+	begun   bool
+	blocked bool // the kernel has no memory for piece now
+	written int
+	first   error
+
+	vnet [offload.VnetLen]byte
+	iov  [2]unix.Iovec
+}
+
+func newWriter(k *Kernel) *writer {
+	w := &writer{k: k}
+	w.onceF = func(fd uintptr) { w.run(fd) }
+	w.waitF = w.run
+	w.iov[0].Base = &w.vnet[0]
+	w.iov[0].SetLen(len(w.vnet))
+	return w
 }
 
 // WriteBatch implements Device.
-func (k *Kernel) WriteBatch(pkts [][]byte) (int, error) {
-	c := k.writers.Get().(*call)
-	defer k.writers.Put(c)
-	defer func() { c.buf = nil }()
-	written := 0
-	var first error
-	for _, p := range pkts {
-		c.buf, c.wait = p, true
-		if err := k.raw.Write(c.onceF); err != nil {
-			c.err = k.ended(err)
-		}
+func (k *Kernel) WriteBatch(pkts []Packet) (int, error) {
+	w := k.writers.Get().(*writer)
+	defer k.writers.Put(w)
+	w.pkts, w.written, w.first, w.begun, w.blocked = pkts, 0, nil, false, false
+	// Control, and not Write, so that goroutines may write at the same time: what the kernel does with a
+	// packet before the call returns goes as far as into the socket of its receiver.
+	err := k.raw.Control(w.onceF)
+	if err == nil && w.blocked {
+		err = k.raw.Write(w.waitF)
+	}
+	if err != nil && w.first == nil {
+		w.first = k.because("write to", k.ended(err))
+	}
+	w.pkts, w.piece, w.low.whole, w.iov[1].Base = nil, Packet{}, Packet{}, nil
+	return w.written, w.first
+}
+
+// run writes until all is written, or the kernel has no memory for more: false, to be called again.
+func (w *writer) run(fd uintptr) bool {
+	for w.blocked || w.step() {
+		w.blocked = false
+		err := w.put(int(fd))
 		switch {
-		case c.err == nil:
-			written++
-		case first == nil:
-			first = k.because(fmt.Sprintf("write %d octets to", len(p)), c.err)
-		}
-		if errors.Is(first, ErrGone) || errors.Is(first, os.ErrClosed) {
-			break
+		case err == unix.EAGAIN:
+			w.blocked = true
+			return false
+		case err != nil:
+			w.refused(err)
+			if errors.Is(w.first, ErrGone) || errors.Is(w.first, os.ErrClosed) {
+				return true
+			}
 		}
 	}
-	return written, first
+	return true
+}
+
+// step makes piece what is to be written next.
+func (w *writer) step() bool {
+	for {
+		if w.begun {
+			var ok bool
+			if w.piece, ok = w.low.Next(); ok {
+				return true
+			}
+			if w.begun = false; w.whole {
+				w.written++
+			}
+		}
+		if len(w.pkts) == 0 {
+			return false
+		}
+		p := w.pkts[0]
+		w.pkts, w.begun, w.whole = w.pkts[1:], true, true
+		if err := w.low.Init(p, w.k.offloads); err != nil {
+			w.piece = p
+			w.refused(err)
+		}
+	}
+}
+
+func (w *writer) refused(err error) {
+	w.whole = false
+	if w.first == nil {
+		w.first = w.k.because(fmt.Sprintf("write %d octets to", len(w.piece.Buf)), err)
+	}
+}
+
+func (w *writer) put(fd int) error {
+	for {
+		var errno unix.Errno
+		buf := unsafe.SliceData(w.piece.Buf)
+		if w.k.vnet {
+			w.piece.PutVnet(w.vnet[:])
+			w.iov[1].Base = buf
+			w.iov[1].SetLen(len(w.piece.Buf))
+			_, _, errno = unix.Syscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&w.iov)), 2)
+		} else {
+			_, _, errno = unix.Syscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(buf)), uintptr(len(w.piece.Buf)))
+		}
+		switch errno {
+		case unix.EINTR:
+		case 0:
+			return nil
+		default:
+			return errno
+		}
+	}
 }
 
 // ended is what the poller's error means. It has errors of its own for a closed file, and, once the
@@ -110,52 +230,4 @@ func (k *Kernel) because(doing string, err error) error {
 		return fmt.Errorf("%s TUN device %s: not an IP packet: %w", doing, k.name, err)
 	}
 	return fmt.Errorf("%s TUN device %s: %w", doing, k.name, err)
-}
-
-// MTU implements Device. The name is asked for again, since an interface can be renamed.
-func (k *Kernel) MTU() (int, error) {
-	var mtu int
-	var inner error
-	err := k.raw.Control(func(fd uintptr) {
-		var req *unix.Ifreq
-		if req, inner = attached(int(fd)); inner != nil {
-			return
-		}
-		inner = withSocket(func(s int) error {
-			if err := unix.IoctlIfreq(s, unix.SIOCGIFMTU, req); err != nil {
-				return err
-			}
-			mtu = int(req.Uint32())
-			return nil
-		})
-	})
-	if err != nil {
-		return 0, k.because("ask the MTU of", k.ended(err))
-	}
-	if inner != nil {
-		return 0, k.because("ask the MTU of", inner)
-	}
-	return mtu, nil
-}
-
-func setMTU(name string, mtu int) error {
-	req, err := unix.NewIfreq(name)
-	if err != nil {
-		return err
-	}
-	req.SetUint32(uint32(mtu))
-	return withSocket(func(s int) error { return unix.IoctlIfreq(s, unix.SIOCSIFMTU, req) })
-}
-
-// withSocket gives f a socket for interface requests in the network namespace of this thread.
-func withSocket(f func(fd int) error) error {
-	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err == syscall.EAFNOSUPPORT {
-		s, err = unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	}
-	if err != nil {
-		return err
-	}
-	defer unix.Close(s)
-	return f(s)
 }

@@ -20,16 +20,26 @@ type Kernel struct {
 	name   string
 	closed atomic.Bool
 
+	vnet     bool // each packet has a vnet header in front
+	offloads Offloads
+	garbled  atomic.Uint64
+
 	readMu  sync.Mutex // one reader; guards reader
-	reader  call
-	writers sync.Pool // of *call
+	reader  reader
+	writers sync.Pool // of *writer
 }
 
-// Open makes the TUN device called name ("galleon0"; a %d in it is numbered by the kernel) with an MTU
-// in octets. It needs CAP_NET_ADMIN in the network namespace of the calling thread.
-func Open(name string, mtu int) (*Kernel, error) { return openAt(devicePath, name, mtu) }
+// DefaultQueueLen is how many packets the kernel keeps until we read them. DESIGN.md has the measurements.
+const DefaultQueueLen = 500
 
-func openAt(path, name string, mtu int) (*Kernel, error) {
+// Open makes the TUN device called name ("galleon0"; a %d in it is numbered by the kernel). It needs
+// CAP_NET_ADMIN in the network namespace of the calling thread.
+func Open(name string, o Options) (*Kernel, error) {
+	return openAt(devicePath, name, o, Offloads{true, true, true})
+}
+
+// openAt uses no more than most of what the kernel offers.
+func openAt(path, name string, o Options, most Offloads) (*Kernel, error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
@@ -39,13 +49,11 @@ func openAt(path, name string, mtu int) (*Kernel, error) {
 	case err != nil:
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	req, err := unix.NewIfreq(name)
-	if err != nil {
+	if len(name) >= unix.IFNAMSIZ || name == "" {
 		unix.Close(fd)
-		return nil, fmt.Errorf("make TUN device %q: a name has 1 to %d characters: %w", name, unix.IFNAMSIZ-1, err)
+		return nil, fmt.Errorf("make TUN device %q: a name has 1 to %d characters: %w", name, unix.IFNAMSIZ-1, unix.EINVAL)
 	}
-	req.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
-	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
+	if err := attach(fd, name, !o.NoOffload); err != nil {
 		unix.Close(fd)
 		switch {
 		case errors.Is(err, unix.EPERM):
@@ -57,18 +65,40 @@ func openAt(path, name string, mtu int) (*Kernel, error) {
 		}
 		return nil, fmt.Errorf("make TUN device %s: %w", name, err)
 	}
-	k, err := wrap(fd)
+	k, err := wrap(fd, most)
 	if err != nil {
 		return nil, err
 	}
-	if err := setMTU(k.name, mtu); err != nil {
+	if err := k.set(o); err != nil {
 		k.Close()
-		return nil, fmt.Errorf("set MTU %d of TUN device %s: %w", mtu, k.name, err)
+		return nil, err
 	}
 	return k, nil
 }
 
-// FromFile makes a Kernel of a descriptor that another process handed over. The caller still closes f.
+// set gives a new device its properties.
+func (k *Kernel) set(o Options) error {
+	if o.MTU != 0 {
+		if err := setMTU(k.name, o.MTU); err != nil {
+			return fmt.Errorf("set MTU %d of TUN device %s: %w", o.MTU, k.name, err)
+		}
+	}
+	queue := o.QueueLen
+	if queue == 0 {
+		queue = DefaultQueueLen
+	}
+	if err := setQueueLen(k.name, queue); err != nil {
+		return fmt.Errorf("set queue of %d packets of TUN device %s: %w", queue, k.name, err)
+	}
+	if o.MaxSuper != 0 && k.offloads.TSO {
+		// A kernel that refuses gives longer ones, which are as good.
+		_ = setMaxSuper(k.name, o.MaxSuper)
+	}
+	return nil
+}
+
+// FromFile makes a Kernel of a descriptor that another process handed over. The caller still closes f. What
+// the device was made with stays: one without vnet headers cannot get them.
 func FromFile(f *os.File) (*Kernel, error) {
 	fd, err := duplicate(f)
 	if err != nil {
@@ -78,32 +108,34 @@ func FromFile(f *os.File) (*Kernel, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("take over TUN device: %w", err)
 	}
-	return wrap(fd)
+	return wrap(fd, Offloads{true, true, true})
 }
 
 // wrap owns fd, a descriptor that is attached to a device.
-func wrap(fd int) (*Kernel, error) {
+func wrap(fd int, most Offloads) (*Kernel, error) {
 	req, err := attached(fd)
-	if err == nil && req.Uint16()&(unix.IFF_TUN|unix.IFF_NO_PI|unix.IFF_VNET_HDR) != unix.IFF_TUN|unix.IFF_NO_PI {
-		err = fmt.Errorf("%s has flags %#x: not a TUN device without packet information and offloads", req.Name(), req.Uint16())
+	if err == nil && req.Uint16()&(unix.IFF_TUN|unix.IFF_NO_PI) != unix.IFF_TUN|unix.IFF_NO_PI {
+		err = fmt.Errorf("%s has flags %#x: not a TUN device without packet information", req.Name(), req.Uint16())
 	}
 	if err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("use TUN descriptor: %w", err)
 	}
-	k := &Kernel{name: req.Name()}
+	k := &Kernel{name: req.Name(), vnet: req.Uint16()&unix.IFF_VNET_HDR != 0}
+	if k.vnet {
+		if k.offloads, err = negotiate(fd, most); err != nil {
+			unix.Close(fd)
+			return nil, fmt.Errorf("use TUN descriptor of %s: %w", k.name, err)
+		}
+	}
 	// The descriptor is non-blocking, so that the runtime's poller waits for it and Close ends a read.
 	k.f = os.NewFile(uintptr(fd), devicePath)
 	if k.raw, err = k.f.SyscallConn(); err != nil {
 		k.f.Close()
 		return nil, fmt.Errorf("use TUN descriptor of %s: %w", k.name, err)
 	}
-	k.reader.bind(unix.Read)
-	k.writers.New = func() any {
-		c := new(call)
-		c.bind(unix.Write)
-		return c
-	}
+	k.reader.vnet, k.reader.garbled, k.reader.runF = k.vnet, &k.garbled, k.reader.run
+	k.writers.New = func() any { return newWriter(k) }
 	return k, nil
 }
 
@@ -121,6 +153,9 @@ func attached(fd int) (*unix.Ifreq, error) {
 
 // Name is the interface's name when it was opened.
 func (k *Kernel) Name() string { return k.name }
+
+// Offloads implements Device.
+func (k *Kernel) Offloads() Offloads { return k.offloads }
 
 // File returns a descriptor of the device for another process; the device lives as long as one is
 // open. Whoever receives the File closes it. Each packet goes to one reader: stop reading here.

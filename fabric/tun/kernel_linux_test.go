@@ -22,7 +22,7 @@ const mtu = 1400
 // open makes a device that is up and has addresses, and a host with a socket in each family.
 func open(t testing.TB, name string) (*tun.Kernel, tuntest.Rig) {
 	needNamespace(t)
-	d, err := tun.Open(name, mtu)
+	d, err := tun.Open(name, tun.Options{MTU: mtu})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,12 +128,12 @@ func TestDeviceLivesAsLongAsOneHoldsIt(t *testing.T) {
 	if err := r.Send(r.Peer4, []byte("after")); err != nil {
 		t.Fatal(err)
 	}
-	bufs, sizes := [][]byte{make([]byte, mtu)}, []int{0}
+	arena, pkts := make([]byte, tun.MaxPacket), make([]tun.Packet, 1)
 	for {
-		if _, err := young.ReadBatch(bufs, sizes); err != nil {
+		if _, err := young.ReadBatch(arena, pkts); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, payload, ok := tuntest.ParseUDP(bufs[0][:sizes[0]]); ok && string(payload) == "after" {
+		if _, _, payload, ok := tuntest.ParseUDP(pkts[0].Buf); ok && string(payload) == "after" {
 			break
 		}
 	}
@@ -145,7 +145,7 @@ func TestDeviceLivesAsLongAsOneHoldsIt(t *testing.T) {
 
 func TestOpenSaysWhatIsWrong(t *testing.T) {
 	needNamespace(t)
-	d, err := tun.Open("galleon5", mtu)
+	d, err := tun.Open("galleon5", tun.Options{MTU: mtu})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{"a-name-of-sixteen", mtu, syscall.EINVAL, "1 to 15 characters"},
 		{"galleon6", 1 << 20, syscall.EINVAL, "set MTU 1048576"},
 	} {
-		d, err := tun.Open(c.name, c.mtu)
+		d, err := tun.Open(c.name, tun.Options{MTU: c.mtu})
 		if err == nil {
 			d.Close()
 		}
@@ -208,13 +208,13 @@ func TestFromFileRefusesOthers(t *testing.T) {
 
 func TestDownIsNotGone(t *testing.T) {
 	needNamespace(t)
-	d, err := tun.Open("galleon%d", mtu)
+	d, err := tun.Open("galleon%d", tun.Options{MTU: mtu})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
 	pkt := tuntest.UDPPacket(netip.MustParseAddrPort("10.77.0.2:1"), netip.MustParseAddrPort("10.77.0.1:1"), nil)
-	n, err := d.WriteBatch([][]byte{pkt, pkt})
+	n, err := d.WriteBatch(tuntest.Plain(pkt, pkt))
 	if n != 0 || !errors.Is(err, syscall.EIO) || errors.Is(err, tun.ErrGone) || !strings.Contains(err.Error(), "interface is down") {
 		t.Errorf("wrote %d to an interface that is down, %v", n, err)
 	}
@@ -223,13 +223,10 @@ func TestDownIsNotGone(t *testing.T) {
 func TestBatchesDoNotAllocate(t *testing.T) {
 	d, r := open(t, "galleon%d")
 	const k = 16
-	bufs, sizes := make([][]byte, k), make([]int, k)
-	for i := range bufs {
-		bufs[i] = make([]byte, mtu)
-	}
-	pkts := make([][]byte, k)
+	arena, in := make([]byte, 2*tun.MaxPacket), make([]tun.Packet, k)
+	pkts := make([]tun.Packet, k)
 	for i := range pkts { // to an address of nobody: the kernel drops them, whatever it thinks of that
-		pkts[i] = tuntest.UDPPacket(r.Peer4, netip.MustParseAddrPort("10.77.0.2:9"), make([]byte, 100))
+		pkts[i].Buf = tuntest.UDPPacket(r.Peer4, netip.MustParseAddrPort("10.77.0.2:9"), make([]byte, 100))
 	}
 	payload := make([]byte, 100)
 	read := 0
@@ -243,7 +240,7 @@ func TestBatchesDoNotAllocate(t *testing.T) {
 			r.Send(r.Peer4, payload)
 		}
 		for got := 0; got < k; {
-			n, err := d.ReadBatch(bufs, sizes)
+			n, err := d.ReadBatch(arena, in)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,7 +13,7 @@ var errNotLinux = errors.New("open the TUN device: galleond runs on Linux only")
 type Kernel struct{ Device }
 
 // Open works on Linux only.
-func Open(string, int) (*Kernel, error) { return nil, errNotLinux }
+func Open(string, Options) (*Kernel, error) { return nil, errNotLinux }
 
 // FromFile works on Linux only.
 func FromFile(*os.File) (*Kernel, error) { return nil, errNotLinux }

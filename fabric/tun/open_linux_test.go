@@ -9,7 +9,7 @@ import (
 )
 
 func TestMissingDeviceNode(t *testing.T) {
-	_, err := openAt(filepath.Join(t.TempDir(), "tun"), "galleon0", 1400)
+	_, err := openAt(filepath.Join(t.TempDir(), "tun"), "galleon0", Options{}, Offloads{})
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("error %v", err)
 	}
@@ -25,7 +25,7 @@ func TestNotADeviceNode(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openAt(path, "galleon0", 1400); err == nil {
+	if _, err := openAt(path, "galleon0", Options{}, Offloads{}); err == nil {
 		t.Fatal("made a device of a plain file")
 	}
 }

@@ -58,7 +58,7 @@ func TestFakeDropsWhatNobodyTakes(t *testing.T) {
 		}
 	}
 	for range queue + 1 {
-		if n, err := f.WriteBatch([][]byte{pkt}); n != 1 || err != nil {
+		if n, err := f.WriteBatch(Plain(pkt)); n != 1 || err != nil {
 			t.Fatalf("wrote %d, %v", n, err)
 		}
 	}

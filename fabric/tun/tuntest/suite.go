@@ -74,10 +74,10 @@ func checkRead(t *testing.T, r Rig) {
 }
 
 func checkWrite(t *testing.T, r Rig) {
-	n, err := r.Device.WriteBatch([][]byte{
+	n, err := r.Device.WriteBatch(Plain(
 		UDPPacket(r.Peer4, r.Host4, []byte("over IPv4")),
 		UDPPacket(r.Peer6, r.Host6, []byte("over IPv6")),
-	})
+	))
 	if n != 2 || err != nil {
 		t.Fatalf("wrote %d, %v", n, err)
 	}
@@ -101,14 +101,14 @@ func checkBatch(t *testing.T, r Rig) {
 			t.Fatal(err)
 		}
 	}
-	bufs, sizes := batch(r.MTU, 4)
+	arena, pkts := room(4)
 	for got := 0; got < sent; {
-		n, err := r.Device.ReadBatch(bufs, sizes)
-		if n < 1 || n > len(bufs) || err != nil {
+		n, err := r.Device.ReadBatch(arena, pkts)
+		if n < 1 || n > len(pkts) || err != nil {
 			t.Fatalf("read %d, %v", n, err)
 		}
-		for i := range n {
-			if _, to, payload, ok := ParseUDP(bufs[i][:sizes[i]]); ok && to == r.Peer4 {
+		for _, p := range pkts[:n] {
+			if _, to, payload, ok := ParseUDP(p.Buf); ok && to == r.Peer4 {
 				if string(payload) != fmt.Sprint(got) {
 					t.Fatalf("read %q as number %d", payload, got)
 				}
@@ -116,7 +116,7 @@ func checkBatch(t *testing.T, r Rig) {
 			}
 		}
 	}
-	if n, err := r.Device.ReadBatch(nil, nil); n != 0 || err != nil {
+	if n, err := r.Device.ReadBatch(arena, nil); n != 0 || err != nil {
 		t.Errorf("read %d into nothing, %v", n, err)
 	}
 	if n, err := r.Device.WriteBatch(nil); n != 0 || err != nil {
@@ -125,11 +125,11 @@ func checkBatch(t *testing.T, r Rig) {
 }
 
 func checkJunk(t *testing.T, r Rig) {
-	n, err := r.Device.WriteBatch([][]byte{
+	n, err := r.Device.WriteBatch(Plain(
 		UDPPacket(r.Peer4, r.Host4, []byte("one")),
 		[]byte("\x00 not a packet of any version of IP"),
 		UDPPacket(r.Peer4, r.Host4, []byte("two")),
-	})
+	))
 	if n != 2 || err == nil || !strings.Contains(err.Error(), "not an IP packet") {
 		t.Errorf("wrote %d, %v", n, err)
 	}
@@ -173,9 +173,9 @@ func whileReading(t *testing.T, r Rig, end func() error) error {
 	ended := make(chan error, 1)
 	reading := make(chan struct{})
 	go func() {
-		bufs, sizes := batch(r.MTU, 1)
+		arena, pkts := room(1)
 		for first := true; ; first = false {
-			if _, err := r.Device.ReadBatch(bufs, sizes); err != nil {
+			if _, err := r.Device.ReadBatch(arena, pkts); err != nil {
 				ended <- err
 				return
 			}
@@ -202,12 +202,12 @@ func whileReading(t *testing.T, r Rig, end func() error) error {
 
 func checkEnd(t *testing.T, r Rig, want error) {
 	t.Helper()
-	bufs, sizes := batch(r.MTU, 1)
-	if n, err := r.Device.ReadBatch(bufs, sizes); n != 0 || !errors.Is(err, want) {
+	arena, pkts := room(1)
+	if n, err := r.Device.ReadBatch(arena, pkts); n != 0 || !errors.Is(err, want) {
 		t.Errorf("then read %d, %v", n, err)
 	}
 	pkt := UDPPacket(r.Peer4, r.Host4, []byte("late"))
-	if n, err := r.Device.WriteBatch([][]byte{pkt, pkt}); n != 0 || !errors.Is(err, want) {
+	if n, err := r.Device.WriteBatch(Plain(pkt, pkt)); n != 0 || !errors.Is(err, want) {
 		t.Errorf("then wrote %d, %v", n, err)
 	}
 	if _, err := r.Device.MTU(); !errors.Is(err, want) {
@@ -218,21 +218,27 @@ func checkEnd(t *testing.T, r Rig, want error) {
 // readUDP reads until a datagram for to comes by: a kernel also speaks for itself (IPv6 neighbours).
 func readUDP(t *testing.T, d tun.Device, to netip.AddrPort) (netip.AddrPort, netip.AddrPort, string) {
 	t.Helper()
-	bufs, sizes := batch(9000, 1)
+	arena, pkts := room(1)
 	for {
-		if _, err := d.ReadBatch(bufs, sizes); err != nil {
+		if _, err := d.ReadBatch(arena, pkts); err != nil {
 			t.Fatal(err)
 		}
-		if from, dst, payload, ok := ParseUDP(bufs[0][:sizes[0]]); ok && dst == to {
+		if from, dst, payload, ok := ParseUDP(pkts[0].Buf); ok && dst == to {
 			return from, dst, string(payload)
 		}
 	}
 }
 
-func batch(mtu, n int) ([][]byte, []int) {
-	bufs := make([][]byte, n)
-	for i := range bufs {
-		bufs[i] = make([]byte, mtu)
+// Plain makes packets of IP packets that have nothing left to be done.
+func Plain(bufs ...[]byte) []tun.Packet {
+	pkts := make([]tun.Packet, len(bufs))
+	for i, b := range bufs {
+		pkts[i].Buf = b
 	}
-	return bufs, make([]int, n)
+	return pkts
+}
+
+// room is for reading n packets.
+func room(n int) ([]byte, []tun.Packet) {
+	return make([]byte, 2*tun.MaxPacket), make([]tun.Packet, n)
 }
