@@ -6,15 +6,17 @@ export CGO_ENABLED = 0
 
 # make demo INPUT=path   uploads a file or tree of yours instead of Go's source and a file of weights
 # make demo KEEP=1       leaves everything running at the end, and says what to try
+# make bench-tunnel BENCH="-rounds 1 -only tcp1"   measures a part; see tests/bench/tunnel/doc.go
 INPUT ?=
 KEEP ?=
 FUZZTIME ?= 30s
+BENCH ?=
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@latest
 CLIENTS     = awscli rclone s3cmd python3-boto3
 
-.PHONY: build demo lab-clean test race lint vuln cross fuzz interop accuracy clean
+.PHONY: build demo lab-clean test race lint vuln cross fuzz interop accuracy bench-tunnel clean
 
 build: ## the daemon and the CLI, in bin/
 	$(GO) build -trimpath -o bin/ ./cmd/galleond ./cmd/galleon
@@ -58,6 +60,10 @@ interop: ## real object clients from Debian's packages against a running fabric
 
 accuracy: ## holds the wide-area emulator to its promises; wants the machine for itself
 	GALLEON_ACCURACY=1 $(GO) test -count=1 -v -timeout 10m ./tests/lab/accuracy
+
+bench-tunnel: build ## the tunnel beside wireguard-go, Nebula and no tunnel; BENCH="-rounds 1 -only tcp1" for a part; wants the machine for itself
+	$(GO) build -trimpath -o bin/bench-tunnel ./tests/bench/tunnel
+	@bin/bench-tunnel $(BENCH)
 
 clean:
 	rm -rf bin out
