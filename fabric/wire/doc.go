@@ -10,7 +10,7 @@
 //
 //	      0               1               2               3
 //	 +-------+-------+-+-+-----------+-----+-----+---+---------------+
-//	 |1 0 V V|T T T T|L|0| hop limit |class|0 0 0|ECN|     lane      |
+//	 |1 0 V V|T T T T|L|0| hop limit |class|P|0 0|ECN|     lane      |
 //	 +-------+-------+-+-+-----------+-----+-----+---+---------------+
 //	 |            segment            |             epoch             |
 //	 +-------------------------------+-------------------------------+
@@ -33,6 +33,9 @@
 //	hop      routers that may still handle the packet; the source writes MaxHops, each relay takes
 //	         one away, and a relay that finds 1 drops the packet
 //	class    topo.Class: which queue
+//	P        the payload's TCP or UDP checksum is partial: it is the sum of the pseudo-header, as the
+//	         kernel left it, and nobody has added the rest since the seal vouches for the octets (see
+//	         package offload). Only between ends that both offer FeaturePartial
 //	ECN      the inner packet's field, so that whoever sees congestion on the way knows whether the
 //	         packet may be marked instead of dropped (RFC 6040)
 //	lane     one five-tuple of the pair, with a key, a counter and a replay window of its own
@@ -57,10 +60,10 @@
 // A probe travels only to a direct neighbour, sealed with the keys of the pair. The times are each
 // sender's own monotonic clock: a router only subtracts its own readings, so the clocks need not agree.
 //
-//	0        flags: bit 0 set when the echo fields mean something
+//	0        flags: bit 0 set when the echo fields mean something, bit 1 when a report follows byte 40
 //	1        path: which address pair of the link
-//	2-3      length of the body with padding; what follows byte 40 is padding, so that a probe can be
-//	         as large as the largest data packet and so find a path that swallows those
+//	2-3      length of the body with padding; what follows byte 40, or the report, is padding, so that
+//	         a probe can be as large as the largest data packet and so find a path that swallows those
 //	4-7      sequence number of this probe, from 1: also how many were sent on this path
 //	8-15     when it was sent, nanoseconds, sender's clock
 //	16-19    echo: sequence number of the newest probe seen from the neighbour
@@ -68,6 +71,14 @@
 //	28-31    how long that one was held here, microseconds; the largest number also means "longer"
 //	32-39    probes received from the neighbour on this path so far, as package health counts them
 //	         (full-size ones apart: what is lost for its size is not loss)
+//
+// A report is sent where both hellos have FeatureReports. With it the sender of probes learns the fate of
+// each, and may therefore choose by which lane and in which size each goes without telling anybody:
+//
+//	40-47    which probes of the neighbour arrived: bit i (the lowest is 0) stands for echo minus i
+//	48-51    how many of a million of its own probes the sender knows to be lost on the way to the neighbour
+//	52-53    largest datagram that the sender sends to the neighbour now, octets; 0 is not known
+//	54-55    lanes that the sender sends to the neighbour by: bit i stands for lane i
 //
 // # The hello
 //
@@ -79,7 +90,7 @@
 //	2-3      epoch proposed, or chosen
 //	4-5      largest IP packet that the sender can carry in this pair, octets; at least MinMTU
 //	6-7      zero
-//	8-15     feature bits offered, or common
+//	8-15     feature bits offered, or common: bit 0 FeatureReports
 //	16-19    AEAD suites, the preferred one first, 0 ends; in the answer exactly one
 //	20-31    zero when sent, not looked at when read
 package wire

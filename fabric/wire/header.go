@@ -38,6 +38,7 @@ type Header struct {
 	HopLimit uint8          // 0 to 63; not under the seal
 	Tagged   bool           // a link tag ends the packet; not under the seal
 	Class    topo.Class     // 0 to 7
+	Partial  bool           // the transport checksum in the payload is the pseudo-header's sum; only where both ends offered FeaturePartial
 	ECN      uint8          // 0 to 3, as in the IP header
 	Lane     uint8          // below MaxLanes
 	Segment  topo.SegmentID // of the payload
@@ -62,7 +63,8 @@ const (
 	tagBit      = 0x80 // in byte 1
 	hopMask     = 0x3f
 	classShift  = 5
-	classSpare  = 0x1c
+	partialBit  = 0x10
+	classSpare  = 0x0c
 	ecnMask     = 0x03
 )
 
@@ -83,7 +85,11 @@ func (h Header) Append(b []byte) []byte {
 	if h.Tagged {
 		tag = tagBit
 	}
-	b = append(b, firstByte|byte(h.Type), tag|h.HopLimit, byte(h.Class)<<classShift|h.ECN, h.Lane)
+	class := byte(h.Class)<<classShift | h.ECN
+	if h.Partial {
+		class |= partialBit
+	}
+	b = append(b, firstByte|byte(h.Type), tag|h.HopLimit, class, h.Lane)
 	b = binary.BigEndian.AppendUint16(b, uint16(h.Segment))
 	b = binary.BigEndian.AppendUint16(b, h.Epoch)
 	b = binary.BigEndian.AppendUint32(b, uint32(h.Source))
@@ -105,6 +111,7 @@ func Parse(b []byte) (Header, error) {
 		HopLimit: b[1] & hopMask,
 		Tagged:   b[1]&tagBit != 0,
 		Class:    topo.Class(b[2] >> classShift),
+		Partial:  b[2]&partialBit != 0,
 		ECN:      b[2] & ecnMask,
 		Lane:     b[3],
 		Segment:  topo.SegmentID(binary.BigEndian.Uint16(b[4:])),

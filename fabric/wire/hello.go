@@ -12,6 +12,12 @@ const HelloLen = 32
 // maxSuites is how many AEAD suites a hello can name.
 const maxSuites = 4
 
+// FeatureReports is the feature bit of a router whose probes may carry a Report, and who understands one.
+const FeatureReports uint64 = 1 << 0
+
+// FeaturePartial is the feature bit of a router that delivers packets whose header says Partial.
+const FeaturePartial uint64 = 1 << 1
+
 const (
 	kindHello  = 1
 	kindAnswer = 2

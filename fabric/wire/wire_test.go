@@ -105,6 +105,14 @@ func TestProbeComesBack(t *testing.T) {
 			p.EchoSent = rapid.Int64().Draw(t, "echosent")
 			p.Held = time.Duration(rapid.Uint32().Draw(t, "held")) * time.Microsecond
 		}
+		if rapid.Bool().Draw(t, "report") {
+			p.Size = max(p.Size, ProbeLen+ReportLen)
+			p.Report = Report{Present: true, LossPPM: rapid.Uint32Max(1_000_000).Draw(t, "loss"),
+				MTU: rapid.Uint16().Draw(t, "mtu"), Lanes: rapid.Uint16().Draw(t, "lanes")}
+			if p.Echo {
+				p.Report.Heard = rapid.Uint64().Draw(t, "heard") | 1
+			}
+		}
 		got, err := ParseProbe(AppendProbe(nil, p))
 		if err != nil || got != p {
 			t.Fatalf("%+v came back as %+v, %v", p, got, err)
@@ -192,16 +200,25 @@ func FuzzHeader(f *testing.F) {
 func FuzzProbe(f *testing.F) {
 	f.Add(AppendProbe(nil, ProbeBody{Seq: 1, Sent: 2, Size: 60}))
 	f.Add(AppendProbe(nil, ProbeBody{Seq: 1, Sent: 2, Echo: true, EchoSeq: 3, EchoSent: 4, Held: time.Millisecond}))
+	f.Add(AppendProbe(nil, ProbeBody{Seq: 1, Echo: true, EchoSeq: 3, Report: Report{Present: true, Heard: 5, MTU: 1448, Lanes: 15}}))
 	f.Add(make([]byte, ProbeLen))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := ParseProbe(b)
 		if err != nil {
 			return
 		}
-		if again := AppendProbe(nil, p); !bytes.Equal(again[:ProbeLen], b[:ProbeLen]) || len(again) != len(b) {
+		if again := AppendProbe(nil, p); !bytes.Equal(again[:known(p)], b[:known(p)]) || len(again) != len(b) {
 			t.Fatalf("%x is read as %+v, which is %x", b, p, again)
 		}
 	})
+}
+
+// known is how much of a probe body has a meaning.
+func known(p ProbeBody) int {
+	if p.Report.Present {
+		return ProbeLen + ReportLen
+	}
+	return ProbeLen
 }
 
 func FuzzHello(f *testing.F) {
