@@ -62,13 +62,11 @@ func (s *Sender) Seal(dst []byte, h wire.Header, payload []byte) ([]byte, error)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	blocks := uint64(len(payload)+blockLen-1)/blockLen + wire.HeaderLen/blockLen + 2
-	if s.next >= MaxPackets || s.blocks+blocks > maxBlocks {
-		return dst, ErrExhausted
+	counter, err := s.reserve(1, len(payload))
+	if err != nil {
+		return dst, err
 	}
-	h.Counter = s.next
-	s.next++
-	s.blocks += blocks
+	h.Counter = counter
 
 	start := len(dst)
 	dst = h.Append(dst)
@@ -79,6 +77,20 @@ func (s *Sender) Seal(dst []byte, h wire.Header, payload []byte) ([]byte, error)
 	dst = s.aead.Seal(dst, s.nonce[:], payload, head)
 	dst[start+1] = hop
 	return dst, nil
+}
+
+// reserve takes n counters, and the share of the key that n packets of octets in all use up. The lock is
+// held.
+func (s *Sender) reserve(n, octets int) (first uint64, err error) {
+	// At most: no packet's payload may end with a whole block.
+	blocks := uint64((octets+n*(blockLen-1))/blockLen + n*(wire.HeaderLen/blockLen+2))
+	if s.next+uint64(n) > MaxPackets || s.blocks+blocks > maxBlocks {
+		return 0, ErrExhausted
+	}
+	first = s.next
+	s.next += uint64(n)
+	s.blocks += blocks
+	return first, nil
 }
 
 // Used returns the share of the key that is used, 0 to 1.
