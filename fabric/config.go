@@ -3,7 +3,6 @@ package fabric
 import (
 	"crypto/ed25519"
 	"fmt"
-	"math"
 	"net/netip"
 	"time"
 
@@ -14,12 +13,12 @@ import (
 
 // Bounds on a Config.
 const (
-	MaxRouters     = 1024 // of one cluster
-	MaxEndpoints   = 16   // of one router
-	MaxLoopbacks   = 64   // of one router
-	MaxGrants      = 4096 // of one router
-	MaxAnnounce    = 2048 // of this router; what a link-state record holds
-	maxFabricMTU   = math.MaxUint16 - wire.Overhead
+	MaxRouters     = 1024                 // of one cluster
+	MaxEndpoints   = 16                   // of one router
+	MaxLoopbacks   = 64                   // of one router
+	MaxGrants      = 4096                 // of one router
+	MaxAnnounce    = 2048                 // of this router; what a link-state record holds
+	MaxMTU         = 9000 - wire.Overhead // octets of an IP packet; an underlay of 9,000 carries 28 or 48 fewer, one of 9,216 all
 	minRekeyPacket = 1 << 10
 )
 
@@ -80,8 +79,8 @@ func (c Config) Check() error {
 	switch {
 	case c.Self == 0:
 		return fmt.Errorf("fabric config: no router of its own: set self")
-	case c.FabricMTU < wire.MinMTU || c.FabricMTU > maxFabricMTU:
-		return fmt.Errorf("fabric config: MTU %d: want %d to %d", c.FabricMTU, wire.MinMTU, maxFabricMTU)
+	case c.FabricMTU < wire.MinMTU || c.FabricMTU > MaxMTU:
+		return fmt.Errorf("fabric config: MTU %d: want %d to %d", c.FabricMTU, wire.MinMTU, MaxMTU)
 	case c.RekeyAfter < time.Second || c.RekeyAfter > seal.MaxAge/2:
 		return fmt.Errorf("fabric config: rekey after %v: want a second to %v", c.RekeyAfter, seal.MaxAge/2)
 	case c.RekeyPackets < minRekeyPacket || c.RekeyPackets > seal.MaxPackets/2:

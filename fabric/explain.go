@@ -88,7 +88,7 @@ func (m *Mesh) explain(to topo.RouterID) (Explanation, error) {
 		e.Why = m.whyNot(to)
 		return e, nil
 	}
-	e.MTU = m.innerMTU(x.Hop.MTU)
+	e.MTU = m.heldMTU(to)
 	next, _ := m.fwd.view.Load().toward(to, 0)
 	switch {
 	case next == nil:

@@ -15,7 +15,7 @@ func (w *world) told(a, b topo.RouterID) bool {
 	r := w.routers[a]
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.ContainsFunc(r.routes.Prefixes, func(p topo.SegPrefix) bool { return p.Prefix.Contains(netip.MustParseAddr(host4(b))) })
+	return slices.ContainsFunc(r.routes.Prefixes, func(p Reach) bool { return p.Prefix.Contains(netip.MustParseAddr(host4(b))) })
 }
 
 // A router whose every link is silent for a moment, as on a machine that is too busy, keeps its routes and

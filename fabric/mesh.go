@@ -76,7 +76,8 @@ type Mesh struct {
 	began      time.Time                   // with the first settings
 	verified   bool                        // see RouteSet
 	reached    map[topo.RouterID]time.Time // when a router last had a way; see holdFor
-	holdEnds   time.Time                   // when the first of those that lost theirs is given up; zero for none
+	ways       map[topo.RouterID]*wayMTU   // what the ways were said to carry, of routers in peers
+	wakeAt     time.Time                   // when time alone changes the routes: a hold ends, an MTU may rise; zero for never
 	lastRoutes RoutesChanged
 	refused    map[AnnouncementRefused]bool
 	stale      time.Time // when the routes became so; zero while they are not
@@ -112,7 +113,7 @@ func New(env Env) *Mesh {
 	m := &Mesh{
 		env: env, life: uint64(now.UnixNano()), start: now, rng: env.Rand,
 		poke: make(chan struct{}, 1), inbox: make(chan func(time.Time), inboxSize), over: make(chan struct{}),
-		peers: map[topo.RouterID]*peer{}, reached: map[topo.RouterID]time.Time{}, refused: map[AnnouncementRefused]bool{},
+		peers: map[topo.RouterID]*peer{}, reached: map[topo.RouterID]time.Time{}, ways: map[topo.RouterID]*wayMTU{}, refused: map[AnnouncementRefused]bool{},
 	}
 	m.fwd = &forwarder{
 		socket: env.Socket, device: env.Device, probes: make(chan heardProbe, inboxSize),

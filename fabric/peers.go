@@ -181,5 +181,6 @@ func (m *Mesh) dropPeer(p *peer, revoked bool) {
 	}
 	delete(m.peers, p.ID)
 	delete(m.reached, p.ID)
+	delete(m.ways, p.ID)
 	m.emit(RouterGone{Router: p.ID, Revoked: revoked})
 }

@@ -22,12 +22,18 @@ const restShare = 5
 
 // RouteSet is what the kernel should send into the fabric.
 type RouteSet struct {
-	Prefixes []topo.SegPrefix `json:"prefixes"` // of other routers: granted, announced, reachable now
+	Prefixes []Reach          `json:"prefixes"` // of other routers: granted, announced, reachable now
 	Known    []topo.SegPrefix `json:"known"`    // every overlay prefix granted since the mesh started: never to leave in clear
 
 	// Verified says that every router of the catalog has been reached, or that there was time to: before, a
 	// prefix that is not there says nothing, and a route that a former process left should stay.
 	Verified bool `json:"verified"`
+}
+
+// Reach is a prefix of another router and what the way there carries.
+type Reach struct {
+	topo.SegPrefix
+	MTU int `json:"mtu"` // largest IP packet that passes by the way and by its backup, octets; see carries
 }
 
 // verifyAfter is how long after its start a mesh speaks with certainty also of what it did not reach.
@@ -45,12 +51,18 @@ const maxKnown = 1 << 14
 func (m *Mesh) recompute() {
 	now := time.Now()
 	in := route.FromRecords(m.conf.Self, m.flood.db.All())
-	in.FabricMTU = m.conf.FabricMTU + wire.Overhead
+	in.FabricMTU = min(shortMTU, m.conf.FabricMTU) + wire.Overhead
+	for i := range in.Links {
+		if l := &in.Links[i]; l.MTU == 0 { // one such link makes the whole way uncertain
+			l.MTU = m.innerMTU(0) + wire.Overhead
+		}
+	}
 	in.Announcements = slices.DeleteFunc(in.Announcements, func(a route.Announcement) bool { return !m.mayAnnounce(a) })
 	old := m.routes
 	m.routes = route.Compute(in)
 	m.tellRerouted(old)
 
+	m.wakeAt = time.Time{}
 	var entries []fib.Entry
 	hops := make(map[topo.RouterID]fib.Hop, len(m.routes.Hops))
 	relayed := 0
@@ -58,7 +70,7 @@ func (m *Mesh) recompute() {
 		if m.peers[id] == nil {
 			continue
 		}
-		hops[id] = fib.Hop{Next: h.Next, Backup: h.Backup, MTU: m.innerMTU(h.MTU)}
+		hops[id] = fib.Hop{Next: h.Next, Backup: h.Backup, MTU: m.wayTo(now, id, h)}
 		if h.Next != id {
 			relayed++
 		}
@@ -82,10 +94,10 @@ func (m *Mesh) recompute() {
 	m.table = fib.Build(entries, hops)
 	m.show()
 
-	remote := make([]topo.SegPrefix, 0, len(entries))
+	remote := make([]Reach, 0, len(entries))
 	for _, e := range m.table.Entries() {
 		if !e.Local {
-			remote = append(remote, e.Prefix)
+			remote = append(remote, Reach{e.Prefix, hops[e.Egress].MTU})
 		}
 	}
 	m.verified = m.verified || reachable == len(m.peers) || time.Since(m.began) >= verifyAfter
@@ -104,7 +116,6 @@ func (m *Mesh) recompute() {
 // hold keeps what led to routers that were reachable until lately, by their own links, where nobody else
 // offers the prefix now.
 func (m *Mesh) hold(now time.Time, entries []fib.Entry, hops map[topo.RouterID]fib.Hop) []fib.Entry {
-	m.holdEnds = time.Time{}
 	held := map[topo.RouterID]bool{}
 	for id, p := range m.peers {
 		last, was := m.reached[id]
@@ -116,10 +127,8 @@ func (m *Mesh) hold(now time.Time, entries []fib.Entry, hops map[topo.RouterID]f
 			continue
 		}
 		held[id] = true
-		hops[id] = fib.Hop{Next: id, MTU: m.conf.FabricMTU}
-		if ends := last.Add(holdFor); m.holdEnds.IsZero() || ends.Before(m.holdEnds) {
-			m.holdEnds = ends
-		}
+		hops[id] = fib.Hop{Next: id, MTU: m.heldMTU(id)}
+		m.wake(last.Add(holdFor))
 	}
 	if len(held) == 0 || m.table == nil {
 		return entries
@@ -146,12 +155,11 @@ func (m *Mesh) tellRerouted(old *route.Result) {
 	}
 }
 
-// innerMTU is the IP packet that fits a way whose datagrams may have the given size.
-func (m *Mesh) innerMTU(datagram int) int {
-	if datagram == 0 {
-		return m.conf.FabricMTU // not judged yet
+// wake has the routes computed again at a moment, unless that is zero.
+func (m *Mesh) wake(at time.Time) {
+	if !at.IsZero() && (m.wakeAt.IsZero() || at.Before(m.wakeAt)) {
+		m.wakeAt = at
 	}
-	return max(min(datagram-wire.Overhead, m.conf.FabricMTU), wire.MinMTU)
 }
 
 // mayAnnounce holds an announcement against the grants. It is asked at every computation rather than when

@@ -66,7 +66,7 @@ func (m *Mesh) tend(now time.Time) {
 			m.dialDue(now, p)
 		}
 	}
-	if !m.holdEnds.IsZero() && !now.Before(m.holdEnds) {
+	if !m.wakeAt.IsZero() && !now.Before(m.wakeAt) {
 		m.outdate(now)
 	}
 	if m.flood.age(now) || !m.verified && now.Sub(m.began) >= verifyAfter {

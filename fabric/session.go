@@ -40,6 +40,7 @@ type pairSession struct {
 	dialed bool
 	epoch  uint16
 	life   uint64 // of the peer
+	mtu    int    // the lesser of both ends': largest IP packet of the pair, octets
 	offer  seal.Offer
 	addr   netip.AddrPort
 	sess   *tunnel.Session
@@ -234,6 +235,7 @@ func (s *pairSession) keyed(self topo.RouterID, conn net.Conn, agreed greeting) 
 		return fmt.Errorf("export the keys of epoch %d: %w", h.Epoch, err)
 	}
 	s.conn, s.epoch, s.life, s.out = conn, h.Epoch, agreed.life, newOutbox()
+	s.mtu = int(h.MTU)
 	s.offer = seal.Offer{Epoch: h.Epoch, Secret: seal.Secret(secret), Suite: seal.Suite(h.Suites[0]), Lanes: int(h.Lanes)}
 	if s.kind == direct {
 		s.addr = s.sess.RemoteAddr()

@@ -30,7 +30,8 @@ type world struct {
 	conf    Config // without Self
 	routers map[topo.RouterID]*router
 
-	v6 bool // the underlay is IPv6: router n has the endpoint 2001:db8::n
+	v6  bool                  // the underlay is IPv6: router n has the endpoint 2001:db8::n
+	mtu map[topo.RouterID]int // of routers whose fabric MTU is not the default
 
 	// When set, these put something between a router and its network, or its device.
 	wrapConn func(topo.RouterID, net.PacketConn) net.PacketConn
@@ -114,7 +115,7 @@ func (w *world) credential(id topo.RouterID, key keys.Private) *keys.Credential 
 // config is what router id is set to.
 func (w *world) config(id topo.RouterID) Config {
 	c := w.conf
-	c.Self = id
+	c.Self, c.FabricMTU = id, w.mtu[id]
 	c.Announce = append([]topo.SegPrefix(nil), w.conf.router(id).Grants...)
 	return c
 }
@@ -123,7 +124,7 @@ func (w *world) start(ids ...topo.RouterID) {
 	w.t.Helper()
 	for _, id := range ids {
 		r := w.routers[id]
-		r.dev = tuntest.New("galleon0", DefaultMTU)
+		r.dev = tuntest.New("galleon0", w.config(id).withDefaults().FabricMTU)
 		conn, dev := w.net.Listen(w.endpoint(id)), tun.Device(r.dev)
 		if w.wrapConn != nil {
 			conn = w.wrapConn(id, conn)

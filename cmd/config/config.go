@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/galleon-net/galleon/fabric/topo"
+	"github.com/galleon-net/galleon/fabric/wire"
 )
 
 // Config is all that a daemon is told by its file. Everything else it learns from the cluster.
@@ -56,6 +57,9 @@ type Fabric struct {
 	Device string `yaml:"device" comment:"name of the TUN device"`
 	// Underlay names the interfaces to other regions. Overlay addresses never pass them in clear.
 	Underlay []string `yaml:"underlay" comment:"interfaces to other regions, on which overlay addresses are never let through in clear; empty: those with an advertised address"`
+	// MTU is the largest packet in bytes that hosts may send into the fabric from here; 0 is what the cluster
+	// was made with. What each way carries is measured, and routes tell hosts of it.
+	MTU int `yaml:"mtu" comment:"largest packet in bytes that is taken into the fabric here; each route says what its way carries, up to this; 0: as the cluster was made"`
 	// Announce limits what is announced to a part of what was granted; empty is all of it.
 	Announce []Prefix `yaml:"announce" comment:"prefixes to announce, of those granted to this router; empty: all of them"`
 	// ProbeInterval is the time between two probes of a link. Three misses in a row are a failure.
@@ -118,6 +122,13 @@ const maxSocketPath = 107
 // maxDevice is IFNAMSIZ without the closing zero.
 const maxDevice = 15
 
+// The bounds of fabric.mtu: what IPv6 asks of every link (RFC 8200 section 5), and a datagram of 9,000 less what
+// the fabric puts round a packet.
+const (
+	minMTU = wire.MinMTU
+	maxMTU = 9000 - wire.Overhead
+)
+
 // Check refuses values that cannot work, each with the key that holds it.
 func (c Config) Check() error {
 	switch {
@@ -137,6 +148,8 @@ func (c Config) Check() error {
 		return fmt.Errorf("fabric.mark %d: want 0 to 4294967295", c.Fabric.Mark)
 	case c.Fabric.Device == "" || len(c.Fabric.Device) > maxDevice:
 		return fmt.Errorf("fabric.device %q: want 1 to %d characters", c.Fabric.Device, maxDevice)
+	case c.Fabric.MTU != 0 && (c.Fabric.MTU < minMTU || c.Fabric.MTU > maxMTU):
+		return fmt.Errorf("fabric.mtu %d: want %d, the least of IPv6, to %d, or 0 for what the cluster was made with", c.Fabric.MTU, minMTU, maxMTU)
 	case c.Fabric.ProbeInterval < 5*time.Millisecond || c.Fabric.ProbeInterval > 500*time.Millisecond:
 		return fmt.Errorf("fabric.probe_interval %s: want 5ms to 500ms", c.Fabric.ProbeInterval)
 	case c.Fabric.Table < 1 || c.Fabric.Table > 1<<31-1 || c.Fabric.Table >= 253 && c.Fabric.Table <= 255:

@@ -39,6 +39,8 @@ func TestRefusals(t *testing.T) {
 		{"fabric:\n  device: a-name-that-is-too-long", "fabric.device"},
 		{"fabric:\n  probe_interval: 1ms", "probe_interval"},
 		{"fabric:\n  table: 254", "fabric.table"},
+		{"fabric:\n  mtu: 1279", "fabric.mtu 1279: want 1280"},
+		{"fabric:\n  mtu: 9000", "to 8952"},
 		{"fabric:\n  announce: [10.0.0.1/8]", "did you mean 10.0.0.0/8"},
 		{"log:\n  level: loud", "log.level"},
 		{"data_dir: ''", "data_dir"},

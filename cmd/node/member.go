@@ -157,7 +157,7 @@ func (c *Control) setForward(m *member, s *state.State) error {
 		return fmt.Errorf("hand the credential to forward: %w", err)
 	}
 	return c.link.want(forwardConfig{
-		Fabric: meshConfig(s, m.id.Router, c.env.Config.Announced), Pools: s.Cluster.Loopbacks, Key: pem, Chain: keys.EncodeChain(cred.Chain), Grace: cred.Grace,
+		Fabric: meshConfig(s, m.id.Router, c.env.Config), Pools: s.Cluster.Loopbacks, Key: pem, Chain: keys.EncodeChain(cred.Chain), Grace: cred.Grace,
 	}, catalogAt{s.Cluster.Incarnation, s.Index})
 }
 

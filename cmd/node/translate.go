@@ -4,18 +4,23 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/galleon-net/galleon/cmd/config"
 	"github.com/galleon-net/galleon/consensus/state"
 	"github.com/galleon-net/galleon/fabric"
 	"github.com/galleon-net/galleon/fabric/topo"
 	"github.com/galleon-net/galleon/netcfg/plan"
 )
 
-// meshConfig is the catalog as the mesh sees it.
-func meshConfig(s *state.State, self topo.RouterID, announced func([]topo.SegPrefix) []topo.SegPrefix) fabric.Config {
+// meshConfig is the catalog as the mesh sees it, with what this router's own configuration says of it.
+func meshConfig(s *state.State, self topo.RouterID, own config.Config) fabric.Config {
 	c := fabric.Config{
 		Self: self, Cluster: s.Cluster.ID, Incarnation: s.Cluster.Incarnation, FabricMTU: s.Cluster.FabricMTU,
-		Announce: announced(s.GrantsOf(self)), Drain: s.Routers[self].Draining,
+		Announce: own.Announced(s.GrantsOf(self)), Drain: s.Routers[self].Draining,
 	}
+	if own.Fabric.MTU != 0 {
+		c.FabricMTU = own.Fabric.MTU
+	}
+	c.FabricMTU = min(c.FabricMTU, fabric.MaxMTU) // the catalog takes a little more, up to 9,000
 	for id := topo.RouterID(1); id < s.NextRouter; id++ {
 		r, ok := s.Routers[id]
 		if !ok {
@@ -66,7 +71,8 @@ func kernelConfig(base plan.Config, mesh fabric.Config, routes fabric.RouteSet, 
 		if p.Prefix.Addr().Is6() {
 			source = source6
 		}
-		c.Routes = append(c.Routes, plan.Route{Prefix: p.Prefix, MTU: mesh.FabricMTU, Source: source})
+		// A route's MTU counts more than its device's: it must not be more, too.
+		c.Routes = append(c.Routes, plan.Route{Prefix: p.Prefix, MTU: min(p.MTU, mesh.FabricMTU), Source: source})
 	}
 	for _, p := range routes.Known {
 		if p.Segment == topo.DefaultSegment && !slices.Contains(c.Addresses, p.Prefix) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/galleon-net/galleon/cmd/config"
 	"github.com/galleon-net/galleon/consensus/state"
 	"github.com/galleon-net/galleon/fabric"
 	"github.com/galleon-net/galleon/fabric/topo"
@@ -46,8 +47,7 @@ func threeRouters() *state.State {
 }
 
 func TestMeshConfig(t *testing.T) {
-	all := func(p []topo.SegPrefix) []topo.SegPrefix { return p }
-	c := meshConfig(threeRouters(), 3, all)
+	c := meshConfig(threeRouters(), 3, config.Config{})
 	if c.Self != 3 || c.Cluster != "g5a1c" || c.Incarnation != 2 || c.FabricMTU != 1380 || !c.Drain {
 		t.Errorf("got %+v", c)
 	}
@@ -64,23 +64,34 @@ func TestMeshConfig(t *testing.T) {
 	if !slices.Equal(c.Routers[0].Grants, seg("10.1.0.0/24")) || len(c.Routers[0].Endpoints) != 1 {
 		t.Errorf("router 1 is %+v", c.Routers[0])
 	}
-	if got := meshConfig(threeRouters(), 3, func([]topo.SegPrefix) []topo.SegPrefix { return nil }); len(got.Announce) != 0 {
-		t.Errorf("announces %v, want nothing", got.Announce)
+	var own config.Config
+	own.Fabric.Announce = []config.Prefix{{Prefix: nets("10.9.0.0/24")[0]}}
+	own.Fabric.MTU = 8000
+	if got := meshConfig(threeRouters(), 3, own); len(got.Announce) != 0 || got.FabricMTU != 8000 {
+		t.Errorf("announces %v with MTU %d, want nothing with 8000", got.Announce, got.FabricMTU)
+	}
+	wide := threeRouters()
+	wide.Cluster.FabricMTU = 9000
+	if got := meshConfig(wide, 3, config.Config{}).FabricMTU; got != fabric.MaxMTU {
+		t.Errorf("MTU %d, want the %d that a mesh takes", got, fabric.MaxMTU)
 	}
 }
 
 func TestKernelConfig(t *testing.T) {
-	mesh := meshConfig(threeRouters(), 1, func(p []topo.SegPrefix) []topo.SegPrefix { return p })
+	mesh := meshConfig(threeRouters(), 1, config.Config{})
 	other := topo.SegPrefix{Segment: 9, Prefix: netip.MustParsePrefix("10.3.0.0/24")}
 	c := kernelConfig(plan.Config{Device: "galleon0"}, mesh, fabric.RouteSet{
-		Prefixes: append(seg("10.1.0.0/24", "10.3.0.0/24", "fd00:3::/64"), other),
-		Known:    append(seg("10.1.0.0/24", "10.3.0.0/24", "100.127.0.1/32"), other),
+		Prefixes: []fabric.Reach{
+			{SegPrefix: seg("10.1.0.0/24")[0], MTU: 1380}, {SegPrefix: seg("10.3.0.0/24")[0], MTU: 1300},
+			{SegPrefix: seg("fd00:3::/64")[0], MTU: 8952}, {SegPrefix: other, MTU: 1380},
+		},
+		Known: append(seg("10.1.0.0/24", "10.3.0.0/24", "100.127.0.1/32"), other),
 	}, nets("100.127.0.0/16"))
 	if c.Device != "galleon0" || c.MTU != 1380 || !slices.Equal(c.Addresses, nets("100.127.0.1/32", "fd67::1/128")) || !slices.Equal(c.Local, nets("10.1.0.0/24")) {
 		t.Errorf("got %+v", c)
 	}
 	want := []plan.Route{
-		{Prefix: nets("10.3.0.0/24")[0], MTU: 1380, Source: netip.MustParseAddr("100.127.0.1")},
+		{Prefix: nets("10.3.0.0/24")[0], MTU: 1300, Source: netip.MustParseAddr("100.127.0.1")},
 		{Prefix: nets("fd00:3::/64")[0], MTU: 1380, Source: netip.MustParseAddr("fd67::1")},
 	}
 	if !slices.Equal(c.Routes, want) {
