@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -106,6 +107,78 @@ var contract = map[string]func(t *testing.T, a, b *Socket){
 		}
 		if s := b.Stats(); s.Truncated != 1 {
 			t.Errorf("stats %+v", s)
+		}
+	},
+	"a run arrives in order, whole or not": func(t *testing.T, a, b *Socket) {
+		run, want := runOf(100, 6, 30)
+		mustWrite(t, a, Packet{Buf: galleon("before"), Addr: b.LocalAddr()}, Packet{Buf: run, Seg: 100, Addr: b.LocalAddr()})
+		want = append([][]byte{galleon("before")}, want...)
+		if got := readDatagrams(t, b, len(want)); !slices.EqualFunc(got, want, bytes.Equal) {
+			t.Errorf("read %q", got)
+		}
+		octets := uint64(len(run) + len(want[0]))
+		if s := a.Stats(); s.Out != 8 || s.OutBytes != octets {
+			t.Errorf("stats %+v", s)
+		}
+		if s := b.Stats(); s.In != 8 || s.InBytes != octets {
+			t.Errorf("stats %+v", s)
+		}
+	},
+	"runs of all sizes": func(t *testing.T, a, b *Socket) {
+		for _, c := range []struct{ seg, full, rest int }{{1000, 1, 0}, {1000, 0, 24}, {24, 63, 24}, {24, 64, 0}, {1023, 63, 900}, {24, 1, 24}} {
+			run, want := runOf(c.seg, c.full, c.rest)
+			mustWrite(t, a, Packet{Buf: run, Seg: c.seg, Addr: b.LocalAddr()})
+			if got := readDatagrams(t, b, len(want)); !slices.EqualFunc(got, want, bytes.Equal) {
+				t.Errorf("%+v: read %d datagrams of %d octets, want %d", c, len(got), len(bytes.Join(got, nil)), len(want))
+			}
+		}
+	},
+	"what is QUIC's or strange is taken out of a run": func(t *testing.T, a, b *Socket) {
+		run := bytes.Join([][]byte{padded(quic("1")), padded(galleon("2")), padded([]byte{0x01}), padded(galleon("4")),
+			padded(galleon("5")), padded(quic("6")), galleon("7")}, nil)
+		mustWrite(t, a, Packet{Buf: run, Seg: 100, Addr: b.LocalAddr()})
+		want := [][]byte{padded(galleon("2")), padded(galleon("4")), padded(galleon("5")), galleon("7")}
+		if got := readDatagrams(t, b, len(want)); !slices.EqualFunc(got, want, bytes.Equal) {
+			t.Errorf("read %q", got)
+		}
+		for _, want := range []string{"1", "6"} {
+			buf := make([]byte, 200)
+			if n, _, err := b.QUIC().ReadFrom(buf); err != nil || !bytes.Equal(buf[:n], padded(quic(want))) {
+				t.Errorf("QUIC read %q, %v", buf[:n], err)
+			}
+		}
+		if s := b.Stats(); s.In != 4 || s.QUICIn != 2 || s.Strange != 1 || s.InBytes != uint64(300+len(galleon("7"))) {
+			t.Errorf("stats %+v", s)
+		}
+		// One that is left is no run; and a run without any is none of ours.
+		mustWrite(t, a, Packet{Buf: bytes.Join([][]byte{padded(quic("1")), padded(quic("2")), galleon("3")}, nil), Seg: 100, Addr: b.LocalAddr()},
+			Packet{Buf: slices.Concat(padded(quic("1")), padded(quic("2"))), Seg: 100, Addr: b.LocalAddr()},
+			Packet{Buf: galleon("last"), Addr: b.LocalAddr()})
+		for _, want := range []string{"3", "last"} {
+			if p := read(t, b, 1)[0]; p.Seg != 0 || !bytes.Equal(p.Buf, galleon(want)) {
+				t.Errorf("read %+v, want %q", p, want)
+			}
+		}
+	},
+	"a run that cannot be sent counts all its datagrams": func(t *testing.T, a, b *Socket) {
+		run, _ := runOf(100, 6, 30)
+		err := a.WriteBatch([]Packet{
+			{Buf: run, Seg: 100, Addr: VirtualAddr(9)},
+			{Buf: galleon("two"), Addr: b.LocalAddr()},
+		})
+		var e *SendError
+		if !errors.As(err, &e) || e.Packets != 7 || e.Size != 100 || e.Octets != len(run) {
+			t.Errorf("error %+v", e)
+		}
+		read(t, b, 1)
+		if s := a.Stats(); s.Out != 1 || s.SendErrors != 7 || s.OutBytes != uint64(len(galleon("two"))) {
+			t.Errorf("stats %+v", s)
+		}
+	},
+	"a lane that is not there is lane 0": func(t *testing.T, a, b *Socket) {
+		mustWrite(t, a, Packet{Buf: galleon("x"), Addr: b.LocalAddr(), Lane: 15})
+		if p := read(t, b, 1)[0]; p.Addr != a.LocalAddr() {
+			t.Errorf("from %s, want %s", p.Addr, a.LocalAddr())
 		}
 	},
 	"a virtual address goes to the carrier": func(t *testing.T, a, b *Socket) {
@@ -210,11 +283,18 @@ var contract = map[string]func(t *testing.T, a, b *Socket){
 }
 
 func TestContract(t *testing.T) {
-	kernels := map[string]string{"IPv4": "127.0.0.1:0", "IPv6": "[::1]:0"}
-	for name, addr := range kernels {
+	for name, c := range map[string]struct {
+		addr string
+		o    Options
+	}{
+		"IPv4":                  {addr: "127.0.0.1:0"},
+		"IPv6":                  {addr: "[::1]:0"},
+		"IPv4 without offloads": {"127.0.0.1:0", Options{NoOffload: true}},
+		"IPv6 without offloads": {"[::1]:0", Options{NoOffload: true}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			for clause, f := range contract {
-				t.Run(clause, func(t *testing.T) { f(t, listen(t, addr), listen(t, addr)) })
+				t.Run(clause, func(t *testing.T) { f(t, listen(t, c.addr, c.o), listen(t, c.addr, c.o)) })
 			}
 		})
 	}
@@ -247,9 +327,9 @@ func simulated(t *testing.T) (a, b *Socket) {
 	return a, b
 }
 
-func listen(t testing.TB, addr string) *Socket {
+func listen(t testing.TB, addr string, o ...Options) *Socket {
 	t.Helper()
-	s, err := Listen(netip.MustParseAddrPort(addr), Options{})
+	s, err := Listen(netip.MustParseAddrPort(addr), append(o, Options{})[0])
 	if errors.Is(err, os.ErrNotExist) || err != nil && strings.Contains(err.Error(), "no such address") {
 		t.Skipf("this machine does not have %s: %v", addr, err)
 	}
@@ -267,12 +347,45 @@ func galleon(s string) []byte {
 
 func quic(s string) []byte { return append([]byte{0xc3}, s...) }
 
+// padded is b with zeros up to 100 octets.
+func padded(b []byte) []byte { return append(b, make([]byte, 100-len(b))...) }
+
+// runOf is a run of full datagrams of seg octets and, when rest is not 0, one of rest octets.
+func runOf(seg, full, rest int) (run []byte, datagrams [][]byte) {
+	for i := range full + 1 {
+		n := seg
+		if i == full {
+			n = rest
+		}
+		if n > 0 {
+			d := append(galleon(""), make([]byte, n-len(galleon("")))...)
+			d[10] = byte(i)
+			d[n-1] ^= byte(i) << 1
+			datagrams = append(datagrams, d)
+		}
+	}
+	return bytes.Join(datagrams, nil), datagrams
+}
+
 func buffers(n int) []Packet {
 	p := make([]Packet, n)
 	for i := range p {
-		p[i].Buf = make([]byte, 2048)
+		p[i].Buf = make([]byte, ReadLen)
 	}
 	return p
+}
+
+// readDatagrams reads n datagrams, in however many packets they come.
+func readDatagrams(t *testing.T, s *Socket, n int) (got [][]byte) {
+	t.Helper()
+	for len(got) < n {
+		for _, p := range read(t, s, 4) {
+			for i := range p.Count() {
+				got = append(got, p.Datagram(i))
+			}
+		}
+	}
+	return got
 }
 
 func mustWrite(t *testing.T, s *Socket, p ...Packet) {

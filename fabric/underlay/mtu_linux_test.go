@@ -1,6 +1,7 @@
 package underlay
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
 	"os"
@@ -44,6 +45,20 @@ func TestTooBigForTheInterface(t *testing.T) {
 		var e *SendError
 		if !errors.Is(err, ErrTooBig) || !errors.As(err, &e) || e.Size != len(fits)+1 {
 			t.Errorf("%s to %s: sent %d octets and got %v", c.listen, c.host, len(fits)+1, err)
+		}
+		// Of a run only the last, shorter datagram passes. That is no fault of the kernel's.
+		run, want := runOf(len(fits)+1, 3, 100)
+		if err := a.WriteBatch([]Packet{{Buf: run, Seg: len(fits) + 1, Addr: to}}); !errors.As(err, &e) || !errors.Is(err, ErrTooBig) || e.Packets != 3 || e.Size != len(fits)+1 {
+			t.Errorf("%s to %s: sent a run of %d octets and got %v", c.listen, c.host, len(fits)+1, err)
+		}
+		if p := read(t, b, 1)[0]; !bytes.Equal(p.Buf, want[3]) {
+			t.Errorf("%s to %s: read %d octets", c.listen, c.host, len(p.Buf))
+		}
+		run, _ = runOf(len(fits), 30, 100)
+		before := a.Offloads()
+		mustWrite(t, a, Packet{Buf: run, Seg: len(fits), Addr: to})
+		if got := readDatagrams(t, b, 31); len(got[30]) != 100 || a.Offloads() != before {
+			t.Errorf("%s to %s: the last of a run has %d octets, offloads %+v", c.listen, c.host, len(got[30]), a.Offloads())
 		}
 	}
 }
