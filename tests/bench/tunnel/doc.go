@@ -8,9 +8,10 @@
 //	└──────────────────────────┘                    └──────────────────────────┘
 //
 // Each system is started afresh for each round, in two network namespaces of its own, alone on the machine, measured, and
-// stopped; the order turns from round to round. Every daemon and every program that makes load leads a session of its own, and
-// so has the scheduling group (sched_autogroup) that a service of its own would have; for the rest the kernel schedules as it
-// likes.
+// stopped; the order turns from round to round. Nothing is pinned and no priority is given by the benchmark: daemons and load
+// share the processors as the kernel likes. (With -sessions each program has a scheduling group of its own, as services have.
+// The peers do worse so on two processors, therefore it is not the default.) Galleon's forward process asks for a nice value
+// of -10 and its control process for 10, as everywhere.
 //
 // # The systems and their settings
 //

@@ -70,7 +70,7 @@ func (s *system) router(ctx context.Context, at *end, name string) (*router, err
 		if before != nil {
 			before()
 		}
-		// The whole session at once: the supervisor's children are not the lab's, who could only kill the supervisor.
+		// The whole group at once: the supervisor's children are not the lab's, who could only kill the supervisor.
 		_ = unix.Kill(-r.process.PID(), syscall.SIGKILL)
 		<-r.process.Done()
 	}

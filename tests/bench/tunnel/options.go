@@ -42,7 +42,8 @@ type options struct {
 	json    string // file for the results, empty for none
 	bin     string // where galleond and galleon are
 	cache   string // where the programs of others are
-	commit  string // of the tree, found before the namespaces are made
+	// sessions has each program lead a session, and so have the scheduling group (sched_autogroup) of a service of its own.
+	sessions bool
 }
 
 func (o *options) wants(figure string) bool { return slices.Contains(o.figures, figure) }
@@ -67,6 +68,7 @@ func parseOptions(args []string) (options, error) {
 	figures := flags.String("only", strings.Join(allFigures, ","), "which figures, of "+strings.Join(allFigures, ","))
 	flags.StringVar(&o.profile, "profile", "", "a directory for CPU profiles of both forward processes during the flow of tcp1")
 	flags.StringVar(&o.json, "json", "", "a file for the results, with date, machine and commit")
+	flags.BoolVar(&o.sessions, "sessions", false, "give each program a session, and so a scheduling group, of its own")
 	flags.StringVar(&o.bin, "bin", defaultBin(), "the directory with galleond and galleon")
 	flags.StringVar(&o.cache, "cache", defaultCache(), "the directory into which programs of others are installed")
 	if err := flags.Parse(args); err != nil {

@@ -106,7 +106,16 @@ func (s *system) namespace(name string) (*end, error) {
 	return &end{ns: ns}, nil
 }
 
-// daemon starts a program at an end, as the leader of a session of its own.
+// apart is how every program of a system is started: in a process group of its own, so that it can be ended with all that
+// descends from it; with -sessions in a session of its own.
+func (e *environment) apart() *syscall.SysProcAttr {
+	if e.sessions {
+		return &syscall.SysProcAttr{Setsid: true}
+	}
+	return &syscall.SysProcAttr{Setpgid: true}
+}
+
+// daemon starts a program at an end.
 func (s *system) daemon(e *end, log string, path string, args ...string) (*lab.Process, error) {
 	f, err := os.Create(filepath.Join(s.dir, log+".log"))
 	if err != nil {
@@ -115,7 +124,7 @@ func (s *system) daemon(e *end, log string, path string, args ...string) (*lab.P
 	defer f.Close()
 	cmd := exec.Command(path, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, f, f
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = s.env.apart()
 	p, err := e.ns.Start(cmd)
 	if err != nil {
 		return nil, err

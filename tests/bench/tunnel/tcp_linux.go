@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -47,7 +46,7 @@ func (s *system) startFlow(from, to *end, flows, seconds int) (*flow, error) {
 	cmd := exec.Command("iperf3", "-c", to.addr.String(), "-B", from.addr.String(), "-t", strconv.Itoa(seconds), "-O", strconv.Itoa(iperfOmit),
 		"-P", strconv.Itoa(flows), "-J", "--connect-timeout", "3000")
 	cmd.Stdout, cmd.Stderr = &f.out, &f.errs
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = s.env.apart()
 	p, err := from.ns.Start(cmd)
 	if err != nil {
 		return nil, err

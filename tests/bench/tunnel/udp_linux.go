@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os/exec"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/galleon-net/galleon/tests/lab"
@@ -33,11 +32,11 @@ const (
 	generatorShort = 0.93
 )
 
-// load starts a program that makes or takes load at an end, in a session of its own.
+// load starts a program that makes or takes load at an end.
 func (s *system) load(at *end, set func(*exec.Cmd), path string, args ...string) (*lab.Process, error) {
 	cmd := exec.Command(path, args...)
 	cmd.Dir = s.dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = s.env.apart()
 	if set != nil {
 		set(cmd)
 	}
