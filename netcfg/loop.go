@@ -225,7 +225,7 @@ func (l *loop) notice(want plan.Config, found plan.Found) (changed bool) {
 	switch {
 	case found.Filter != nil:
 		l.filter = ""
-	case len(want.Underlay) > 0 && found.NoFilter != "":
+	case (len(want.Underlay) > 0 || want.Clamp) && found.NoFilter != "":
 		l.withoutFilter(found.NoFilter)
 	}
 	return changed

@@ -55,7 +55,7 @@ type Status struct {
 	LastPass   time.Time // when it ended
 	Error      string    // of the last pass
 	Conflicts  []string  // what is in the way and not ours
-	NoFilter   string    // why leaks in clear are not filtered; empty: they are, if an underlay is named
+	NoFilter   string    // why nftables does nothing for us; empty: it does what is wanted
 	Device     plan.Device
 	Routes     int // in our table, ours and others'
 	Held       int // routes of a former process kept in grace
@@ -126,7 +126,7 @@ type Recovered struct{}
 type Conflict struct{ What string }
 
 // FilterMissing reports, once, that nftables cannot be used: overlay addresses are then kept off the
-// underlay only by the routes.
+// underlay only by the routes, and TCP connections that are forwarded learn the MTU from "too big" alone.
 type FilterMissing struct{ Why string }
 
 // SubscriptionLost reports that kernel events were lost; a pass follows.

@@ -40,7 +40,7 @@ func meshConfig(s *state.State, self topo.RouterID, own config.Config) fabric.Co
 func kernelConfig(base plan.Config, mesh fabric.Config, routes fabric.RouteSet, pools []netip.Prefix) plan.Config {
 	c := base
 	c.Guards = append(c.Guards, pools...)
-	c.MTU = mesh.FabricMTU
+	c.MTU, c.Clamp = mesh.FabricMTU, true
 	var source4, source6 netip.Addr
 	for _, r := range mesh.Routers {
 		if r.ID != mesh.Self {

@@ -87,7 +87,7 @@ func TestKernelConfig(t *testing.T) {
 		},
 		Known: append(seg("10.1.0.0/24", "10.3.0.0/24", "100.127.0.1/32"), other),
 	}, nets("100.127.0.0/16"))
-	if c.Device != "galleon0" || c.MTU != 1380 || !slices.Equal(c.Addresses, nets("100.127.0.1/32", "fd67::1/128")) || !slices.Equal(c.Local, nets("10.1.0.0/24")) {
+	if c.Device != "galleon0" || c.MTU != 1380 || !c.Clamp || !slices.Equal(c.Addresses, nets("100.127.0.1/32", "fd67::1/128")) || !slices.Equal(c.Local, nets("10.1.0.0/24")) {
 		t.Errorf("got %+v", c)
 	}
 	want := []plan.Route{

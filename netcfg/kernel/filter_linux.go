@@ -54,6 +54,19 @@ func filterRules() (rules []filterRule) {
 	return rules
 }
 
+// tags lists what is kept with the rules of a filter, in no order.
+func tags(f *plan.Filter) (list [][]byte) {
+	if len(f.Underlay) > 0 {
+		for i, r := range filterRules() {
+			list = append(list, r.tag(i))
+		}
+	}
+	for _, r := range clampRules(f.Clamp) {
+		list = append(list, r.tag())
+	}
+	return list
+}
+
 // tag is kept with each rule in the kernel, and tells whether all are there and of this version.
 func (r filterRule) tag(i int) []byte { return fmt.Appendf(nil, "galleon/1/%d/%s", i, r.chain) }
 
@@ -105,7 +118,10 @@ func (k *Real) setFilter(f *plan.Filter) error {
 				}
 			}
 		}
-		k.addRules(sets)
+		if len(f.Underlay) > 0 {
+			k.addRules(sets)
+		}
+		k.addClamp(f.Clamp)
 	}
 	return noFilter(k.nft.Flush())
 }

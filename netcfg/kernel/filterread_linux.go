@@ -31,7 +31,7 @@ func (k *Real) filter() (*plan.Filter, error) {
 	if err := k.readSets(f); err != nil {
 		f.Broken = true
 	}
-	if whole, err := k.readRules(); err != nil || !whole {
+	if whole, err := k.readRules(f); err != nil || !whole {
 		f.Broken = true
 	}
 	return f, nil
@@ -60,16 +60,13 @@ func (k *Real) readSets(f *plan.Filter) error {
 	return nil
 }
 
-// readRules says whether every rule is in its place.
-func (k *Real) readRules() (bool, error) {
+// readRules says whether every rule is in its place, given the sets; the device of the clamp stands in its rules.
+func (k *Real) readRules(f *plan.Filter) (bool, error) {
 	chains, err := k.nft.ListChainsOfTableFamily(nftables.TableFamilyINet)
 	if err != nil {
 		return false, err
 	}
-	var got, want [][]byte
-	for i, r := range filterRules() {
-		want = append(want, r.tag(i))
-	}
+	var got [][]byte
 	for _, c := range chains {
 		if c.Table.Name != plan.FilterTable {
 			continue
@@ -83,8 +80,12 @@ func (k *Real) readRules() (bool, error) {
 		}
 		for _, r := range rules {
 			got = append(got, r.UserData)
+			if device, ok := bytes.CutPrefix(r.UserData, []byte(clampTag+"out/")); ok {
+				f.Clamp = string(device)
+			}
 		}
 	}
+	want := tags(f)
 	slices.SortFunc(got, bytes.Compare)
 	slices.SortFunc(want, bytes.Compare)
 	return slices.EqualFunc(got, want, bytes.Equal), nil

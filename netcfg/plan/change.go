@@ -131,8 +131,16 @@ func (c SetFilter) String() string {
 	if c.Filter == nil {
 		return "nft delete table inet " + FilterTable
 	}
-	return fmt.Sprintf("nft replace table inet %s: on { %s } drop { %s } but local { %s }", FilterTable,
-		strings.Join(c.Filter.Underlay, ", "), rangesText(c.Filter.Overlay), rangesText(c.Filter.Local))
+	text, sep := "nft replace table inet "+FilterTable+":", ""
+	if len(c.Filter.Underlay) > 0 {
+		text += fmt.Sprintf(" on { %s } drop { %s } but local { %s }",
+			strings.Join(c.Filter.Underlay, ", "), rangesText(c.Filter.Overlay), rangesText(c.Filter.Local))
+		sep = ","
+	}
+	if c.Filter.Clamp != "" {
+		text += fmt.Sprintf("%s clamp TCP MSS to routes on %s", sep, c.Filter.Clamp)
+	}
+	return text
 }
 
 // rangesText is bounded: a plan is for people.

@@ -122,10 +122,15 @@ func (d *differ) filter() {
 		return
 	}
 	var want *Filter
+	if len(d.want.Underlay) > 0 || d.want.Clamp {
+		want = &Filter{Underlay: slices.Compact(slices.Sorted(slices.Values(d.want.Underlay)))}
+	}
 	if len(d.want.Underlay) > 0 {
 		overlay := slices.Concat(d.want.Guards, prefixesOf(d.want.Routes), d.want.Addresses)
-		want = &Filter{Underlay: slices.Compact(slices.Sorted(slices.Values(d.want.Underlay)))}
 		want.Overlay, want.Local = Paint(overlay, d.want.Local)
+	}
+	if d.want.Clamp {
+		want.Clamp = d.scope.Device
 	}
 	switch {
 	case want.Equal(d.found.Filter):

@@ -73,11 +73,13 @@ type Rule struct {
 }
 
 // Filter is the content of the nftables table: on packets that come in or go out by an underlay
-// interface, overlay addresses are dropped, except between local ones.
+// interface, overlay addresses are dropped, except between local ones; and of TCP connections that are
+// forwarded from or to one device, the MSS is lowered to what the routes of both directions carry.
 type Filter struct {
 	Underlay []string // ascending
 	Overlay  []Range  // both families, ascending, disjoint, not adjacent
 	Local    []Range
+	Clamp    string // the device; empty: nothing is lowered
 	// Broken is set in what was found, when chains or rules are not as Galleon made them.
 	Broken bool
 }
@@ -87,5 +89,5 @@ func (f *Filter) Equal(g *Filter) bool {
 	if f == nil || g == nil {
 		return f == g
 	}
-	return f.Broken == g.Broken && slices.Equal(f.Underlay, g.Underlay) && slices.Equal(f.Overlay, g.Overlay) && slices.Equal(f.Local, g.Local)
+	return f.Broken == g.Broken && f.Clamp == g.Clamp && slices.Equal(f.Underlay, g.Underlay) && slices.Equal(f.Overlay, g.Overlay) && slices.Equal(f.Local, g.Local)
 }

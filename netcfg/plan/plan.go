@@ -8,7 +8,8 @@
 //	table 201              throw        local prefix     ──► the next rule: the main table knows it
 //	                       unicast      remote prefix    ──► the TUN device
 //	                       unreachable  overlay prefix   ──► ICMP, never the default route, in clear
-//	table inet galleon     overlay addresses on an underlay interface are dropped, should the rule go
+//	table inet galleon     overlay addresses on an underlay interface are dropped, should the rule go;
+//	                       TCP connections of others over the device begin with an MSS that their route carries
 //
 // The three kinds of route differ in metric, so that a prefix may have several and the kernel picks the
 // one above in this list.
@@ -16,6 +17,11 @@
 // Only what is Galleon's is ever changed: routes by protocol and table, rules by priority, protocol and
 // table, host addresses on its own TUN device, the nftables table by name. Something else in the way is
 // a Conflict: reported, left alone.
+//
+// Each unicast route says how large a packet its way carries (RTAX_MTU), and the device is as large as the widest.
+// The kernel then does for each destination what else the device's MTU makes it do for all: it fragments
+// where that is allowed, answers "too big" where not, and gives local TCP its segment size. A change of the MTU
+// is a replacement of the route in place, with no moment without one.
 //
 // The package is pure.
 package plan
@@ -48,12 +54,13 @@ const MaxRoutes = 1 << 16
 // Config is what is wanted.
 type Config struct {
 	Device    string         `json:"device"`    // the TUN device, made by somebody else; what needs it waits for it
-	MTU       int            `json:"mtu"`       // of the device; 0 leaves it
+	MTU       int            `json:"mtu"`       // of the device: the most that any route has; 0 leaves it
 	Addresses []netip.Prefix `json:"addresses"` // loopbacks of this router, /32 and /128
 	Routes    []Route        `json:"routes"`    // remote prefixes that can be reached
 	Guards    []netip.Prefix `json:"guards"`    // every overlay prefix, reachable or not; those in Local are not guarded
 	Local     []netip.Prefix `json:"local"`     // overlay prefixes that this router's own networks serve
 	Underlay  []string       `json:"underlay"`  // interfaces on which overlay addresses are dropped; none: no filter
+	Clamp     bool           `json:"clamp"`     // lower the MSS of TCP connections that are forwarded over the device to what their route carries
 	Mark      uint32         `json:"mark"`      // of the sockets of tunnels, whose packets must not enter one; 0: none
 
 	Table        int `json:"table"`         // 201
@@ -64,7 +71,7 @@ type Config struct {
 // Route is a remote prefix.
 type Route struct {
 	Prefix netip.Prefix `json:"prefix"`
-	MTU    int          `json:"mtu"`    // of the way; 0 is the device's
+	MTU    int          `json:"mtu"`    // of the way, octets, at least 1,280 and at most the device's; 0 is the device's
 	Source netip.Addr   `json:"source"` // preferred source of this machine's own packets; zero: the kernel's choice
 }
 
@@ -124,8 +131,12 @@ func (c Config) Check() error {
 		if r.Source.IsValid() && r.Source.Is4() != r.Prefix.Addr().Is4() {
 			errs = append(errs, fmt.Errorf("route %s: source %s is of the other address family", r.Prefix, r.Source))
 		}
-		if r.MTU < 0 || r.MTU > 65535 {
-			errs = append(errs, fmt.Errorf("route %s: mtu %d", r.Prefix, r.MTU))
+		switch {
+		case r.MTU == 0:
+		case r.MTU < 1280 || r.MTU > 65535:
+			errs = append(errs, fmt.Errorf("route %s: mtu %d: want 1280 (the least that IPv6 allows) to 65535", r.Prefix, r.MTU))
+		case c.MTU != 0 && r.MTU > c.MTU: // the kernel would believe the route, and the device refuse the packet
+			errs = append(errs, fmt.Errorf("route %s: mtu %d is more than the device's %d", r.Prefix, r.MTU, c.MTU))
 		}
 	}
 	return errors.Join(errs...)

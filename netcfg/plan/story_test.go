@@ -14,11 +14,11 @@ import (
 
 // TestStories prints plans.
 //
-//	want    lines: device NAME | mtu N | address P | route P [src A] [mtu N] | guard P | local P | underlay NAME | mark N
+//	want    lines: device NAME | mtu N | address P | route P [src A] [mtu N] | guard P | local P | underlay NAME | clamp | mark N
 //	found   lines: device INDEX [mtu N] [up] [foreign KIND] | address P |
 //	               entry KIND P metric N [proto N] [link N] [src A] [mtu N] [odd] |
 //	               rule [v6] [priority N] [table N] [proto N] [notmark N] [odd] |
-//	               filter UNDERLAY,… OVERLAY,… [LOCAL,…] [broken] | nofilter WHY | nov6 WHY
+//	               filter UNDERLAY,… OVERLAY,… [LOCAL,…] [clamp DEVICE] [broken] | nofilter WHY | nov6 WHY
 //	check   prints what Config.Check says
 //	diff    prints the plan
 func TestStories(t *testing.T) {
@@ -109,6 +109,8 @@ func readWant(in string) (c Config) {
 			c.Local = append(c.Local, netip.MustParsePrefix(f[1]))
 		case "underlay":
 			c.Underlay = append(c.Underlay, f[1])
+		case "clamp":
+			c.Clamp = true
 		case "mark":
 			c.Mark = uint32(number(f[1]))
 		default:
@@ -147,8 +149,14 @@ func readFound(in string) (found Found) {
 			found.Rules = append(found.Rules, Rule{V6: slices.Contains(f, "v6"), Priority: opt("priority", DefaultRulePriority),
 				Table: opt("table", DefaultTable), Protocol: opt("proto", DefaultProtocol), NotMark: uint32(opt("notmark", 0)), Odd: slices.Contains(f, "odd")})
 		case "filter":
-			found.Filter = &Filter{Underlay: strings.Split(f[1], ","), Overlay: Ranges(prefixes(f[2])), Broken: slices.Contains(f, "broken")}
-			if len(f) > 3 && f[3] != "broken" {
+			found.Filter = &Filter{Overlay: Ranges(prefixes(f[2])), Broken: slices.Contains(f, "broken")}
+			if f[1] != "-" {
+				found.Filter.Underlay = strings.Split(f[1], ",")
+			}
+			if i := slices.Index(f, "clamp"); i > 0 {
+				found.Filter.Clamp = f[i+1]
+			}
+			if len(f) > 3 && f[3] != "broken" && f[3] != "clamp" {
 				found.Filter.Local = Ranges(prefixes(f[3]))
 			}
 		case "nov6":

@@ -50,6 +50,7 @@ func Example() plan.Config {
 		Guards:   []netip.Prefix{pfx("10.0.0.0/8"), pfx("10.5.0.0/16"), pfx("10.6.0.0/16"), pfx("fd00:5::/48"), pfx("fd00:6::/48")},
 		Local:    []netip.Prefix{pfx("10.1.0.0/16"), pfx("fd00:1::/48")},
 		Underlay: []string{"eth0", "eth1"},
+		Clamp:    true,
 		Mark:     0x67616c,
 	}
 }

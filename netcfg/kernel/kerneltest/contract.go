@@ -17,7 +17,7 @@ import (
 func Contract(t *testing.T, open func(t *testing.T) Bench) {
 	for name, part := range map[string]func(*testing.T, Bench){
 		"Empty": empty, "Reach": reach, "Foreign": foreign, "Errors": contractErrors, "Delete": deleteOne,
-		"DeviceGoes": deviceGoes, "GuardsWithoutDevice": guardsAlone, "Events": events, "Many": many, "Filter": filter,
+		"DeviceGoes": deviceGoes, "GuardsWithoutDevice": guardsAlone, "Events": events, "Many": many, "Filter": filter, "MTU": mtu,
 	} {
 		t.Run(name, func(t *testing.T) { part(t, open(t)) })
 	}
@@ -43,6 +43,12 @@ func reach(t *testing.T, b Bench) {
 	changed.Routes[3].MTU = 1290
 	changed.Addresses = changed.Addresses[:1]
 	changed.Underlay = []string{"eth2"}
+	Reach(t, b.Kernel(), changed)
+	changed.Underlay = nil
+	if f = Reach(t, b.Kernel(), changed); f.Filter != nil && f.Filter.Clamp != Device {
+		t.Fatalf("the clamp alone: %+v", f.Filter)
+	}
+	changed.Underlay, changed.Clamp = []string{"eth0"}, false
 	Reach(t, b.Kernel(), changed)
 	f = Reach(t, b.Kernel(), plan.Config{Device: Device})
 	if len(f.Routes) != 0 || len(f.Rules) != 2 || f.Filter != nil || len(f.Device.Addresses) != 0 {
@@ -233,6 +239,63 @@ func many(t *testing.T, b Bench) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
+}
+
+// mtu: each route has its own; a change is a replacement; another's hand is seen; and what the kernel itself
+// does to IPv6 routes when the device changes (they follow it up from its old MTU, and down) is found out.
+func mtu(t *testing.T, b Bench) {
+	b.AddDevice(Device)
+	c := plan.Config{Device: Device, MTU: 1400}
+	for _, p := range []string{"10.5.0.0/16", "10.6.0.0/16", "fd00:5::/48", "fd00:6::/48"} {
+		c.Routes = append(c.Routes, plan.Route{Prefix: netip.MustParsePrefix(p), MTU: 1400})
+	}
+	expect := func(what string, want ...int) plan.Found {
+		t.Helper()
+		f := Observe(t, b.Kernel(), c)
+		for i, r := range c.Routes {
+			at := slices.IndexFunc(f.Routes, func(e plan.Entry) bool { return e.Prefix == r.Prefix })
+			if at < 0 || f.Routes[at].MTU != want[i] {
+				t.Fatalf("%s: route %s of %+v, want mtu %d", what, r.Prefix, f.Routes, want[i])
+			}
+		}
+		return f
+	}
+	Reach(t, b.Kernel(), c)
+	f := expect("all the same", 1400, 1400, 1400, 1400)
+
+	up := plan.SetMTU{Device: Device, Index: f.Device.Index, MTU: 8952}
+	if err := b.Other().Apply(t.Context(), up); err != nil {
+		t.Fatal(err)
+	}
+	expect("the device went up", 1400, 1400, 8952, 8952)
+	c.MTU = 8952
+	f = Reach(t, b.Kernel(), c)
+	expect("and was taken for wanted", 1400, 1400, 1400, 1400)
+
+	c.Routes[0].MTU, c.Routes[3].MTU = 8952, 1280
+	changes := plan.Diff(c, f).Changes
+	if len(changes) != 2 {
+		t.Fatalf("two ways changed: %v", changes)
+	}
+	for _, change := range changes {
+		if step, ok := change.(plan.RouteStep); !ok || step.Verb != plan.Replace {
+			t.Fatalf("a way's MTU changes by %s", change)
+		}
+		if err := b.Kernel().Apply(t.Context(), change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f = expect("two changed", 8952, 1400, 1400, 1280)
+
+	for _, e := range Ours(f) {
+		e.MTU = 1300
+		if err := b.Other().Apply(t.Context(), plan.RouteStep{Verb: plan.Replace, Entry: e, Table: plan.DefaultTable}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect("another's hand", 1300, 1300, 1300, 1300)
+	Reach(t, b.Kernel(), c)
+	expect("repaired", 8952, 1400, 1400, 1280)
 }
 
 // filter: the sets come back as they went in, at the edges of the address space, too.

@@ -13,8 +13,8 @@ import (
 )
 
 // Fake is a kernel in memory, with the habits of the real one that matter: routes go with their device, a
-// key is taken once, a replacement hits whatever has the key, IPv4 routes that go with a device make no
-// event of their own. It is safe for several goroutines.
+// key is taken once, a replacement hits whatever has the key, the MTU of IPv6 routes follows the device's, IPv4
+// routes that go with a device make no event of their own. It is safe for several goroutines.
 type Fake struct {
 	mu      sync.Mutex
 	next    int
@@ -188,6 +188,11 @@ func (f *Fake) apply(c plan.Change) error {
 		d, err := f.byIndex(c.Index)
 		if err != nil {
 			return err
+		}
+		for i, e := range f.routes {
+			if e.Link == d.Index && e.Prefix.Addr().Is6() && (e.MTU >= c.MTU || e.MTU == d.MTU) {
+				f.routes[i].MTU = c.MTU
+			}
 		}
 		d.MTU = c.MTU
 		f.changed("link")
