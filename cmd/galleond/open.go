@@ -119,7 +119,8 @@ func open(c config.Config, files map[string]held, upgraded bool, log *slog.Logge
 }
 
 func openUDP(key string, addr config.Endpoint, mark int) (*os.File, error) {
-	s, err := underlay.Listen(addr.AddrPort, underlay.Options{Mark: mark})
+	// Whoever reads the socket turns its offloads on. quic-go, which reads control's, knows no runs.
+	s, err := underlay.Listen(addr.AddrPort, underlay.Options{Mark: mark, NoOffload: true})
 	if err != nil {
 		return nil, inUse(key, addr.String(), err)
 	}
