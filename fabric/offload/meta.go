@@ -103,7 +103,7 @@ func (m *Meta) checkGSO(pkt []byte) error {
 	switch {
 	case !m.Partial:
 		return fmt.Errorf("%w: super-packet with a complete checksum", ErrMeta)
-	case !ok || start != m.Start || m.Seg == 0:
+	case !ok || start != m.Start || m.Seg < 1:
 		return fmt.Errorf("%w: super-packet of %d octets, transport at %d, segments of %d", ErrMeta, len(pkt), m.Start, m.Seg)
 	}
 	v6 := pkt[0]>>4 == 6
