@@ -9,8 +9,11 @@ import (
 	"github.com/galleon-net/galleon/fabric/wire"
 )
 
+// maxCarried is the longest Session packet, octets: more than any QUIC packet makes.
+const maxCarried = 2048
+
 // carriers lends the buffers in which QUIC packets travel as Session packets.
-var carriers = sync.Pool{New: func() any { return new([minReadBuffer]byte) }}
+var carriers = sync.Pool{New: func() any { return new([maxCarried]byte) }}
 
 // carry is what the underlay calls when QUIC writes to a virtual address: the packet goes hop by hop to
 // the router that the address stands for, with a link tag on every hop. Routers on the way see a QUIC
@@ -29,10 +32,10 @@ func (f *forwarder) carry(to netip.AddrPort, b []byte) error {
 		return fmt.Errorf("carry a session packet to %s: no usable way", dest)
 	}
 	addr := next.addr.Load()
-	if addr == nil || len(b)+wire.HeaderLen+wire.TagLen > minReadBuffer {
+	if addr == nil || len(b)+wire.HeaderLen+wire.TagLen > maxCarried {
 		return fmt.Errorf("carry a session packet of %d octets to %s: does not fit", len(b), dest)
 	}
-	buf := carriers.Get().(*[minReadBuffer]byte)
+	buf := carriers.Get().(*[maxCarried]byte)
 	defer carriers.Put(buf)
 	h := wire.Header{Type: wire.Session, HopLimit: wire.MaxHops, Source: v.self, Dest: dest}
 	pkt := append(h.Append(buf[:0]), b...)
@@ -44,17 +47,17 @@ func (f *forwarder) carry(to netip.AddrPort, b []byte) error {
 }
 
 // uncarry gives a carried QUIC packet to QUIC, when a neighbour vouches for it.
-func (f *forwarder) uncarry(v *view, h wire.Header, p underlay.Packet) {
-	link := v.byAddr[p.Addr]
+func (in *inward) uncarry(h wire.Header, d []byte) {
+	link := in.link
 	if link == nil {
-		f.drop(dropNoTag)
+		in.drop(dropNoTag)
 		return
 	}
-	pkt, ok := link.ring.CheckTag(p.Buf)
+	pkt, ok := link.ring.CheckTag(d)
 	if !ok {
-		f.drop(dropNoTag)
+		in.drop(dropNoTag)
 		return
 	}
-	link.link.in.add(len(p.Buf))
-	f.socket.InjectQUIC(pkt[wire.HeaderLen:], underlay.VirtualAddr(h.Source))
+	in.via.add(&link.link.in, len(d))
+	in.socket.InjectQUIC(pkt[wire.HeaderLen:], underlay.VirtualAddr(h.Source))
 }

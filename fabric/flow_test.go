@@ -48,8 +48,8 @@ func (w *world) passes(a, b topo.RouterID) bool {
 	return ok
 }
 
-// flow sends a numbered packet from a to b every 10 ms until its result is asked for.
-type flow struct {
+// stream sends a numbered packet from a to b every 10 ms until its result is asked for.
+type stream struct {
 	from, to chan struct{} // closed to stop the sender, then the receiver
 	wg       sync.WaitGroup
 
@@ -62,8 +62,8 @@ type flow struct {
 
 const flowEvery = 10 * time.Millisecond
 
-func (w *world) flow(a, b topo.RouterID) *flow {
-	f := &flow{from: make(chan struct{}), to: make(chan struct{}), got: map[uint32]bool{}}
+func (w *world) flow(a, b topo.RouterID) *stream {
+	f := &stream{from: make(chan struct{}), to: make(chan struct{}), got: map[uint32]bool{}}
 	from, to := w.routers[a].dev, w.routers[b].dev
 	f.wg.Go(func() {
 		tick := time.NewTicker(flowEvery)
@@ -104,7 +104,7 @@ func (w *world) flow(a, b topo.RouterID) *flow {
 
 // result ends the flow and says how many packets are missing, when all that were under way had time to
 // arrive, and how long the longest silence was.
-func (f *flow) result() (sent, lost int, gap time.Duration) {
+func (f *stream) result() (sent, lost int, gap time.Duration) {
 	close(f.from)
 	time.Sleep(time.Second)
 	close(f.to)

@@ -14,7 +14,7 @@ import (
 	"github.com/galleon-net/galleon/fabric/wire"
 )
 
-// batch is how many packets one round of the data path handles.
+// batch is how many packets, super-packets and runs among them, one round of the data path handles.
 const batch = underlay.MaxBatch
 
 // socket is what the data path needs of the underlay.
@@ -24,12 +24,15 @@ type socket interface {
 	InjectQUIC(b []byte, from netip.AddrPort)
 }
 
-// forwarder is the data path. Two goroutines run it, each from one system call to the next without a queue
+// forwarder is the data path. Few goroutines run it, each from one system call to the next without a queue
 // in between:
 //
-//	ingress   TUN ─► source ours? ─► fib: egress ─► size? ─► seal for the egress ─► tag if relayed ─► socket
-//	receive   socket ─► parse ─┬─► for us: open ─► source granted? ─► destination ours? ─► TUN
+//	ingress   TUN ─► source ours? ─► fib: egress ─► size? ─► cut, seal for the egress ─► tag if relayed ─► socket
+//	receive   socket ─► parse ─┬─► for us: open ─► source granted? ─► destination ours? ─► join ─► TUN
 //	                           └─► for another: tag good? ─► hop limit ─► next hop ─► tag ─► socket
+//
+// Packets come in super-packets from the TUN and in runs from the socket, and leave so; what is the same for
+// all of one is looked up once. The octets of a packet are touched by its cipher, and by nothing else.
 //
 // What does not pass is dropped and counted under one reason.
 type forwarder struct {
@@ -52,7 +55,8 @@ type heardProbe struct {
 	peer topo.RouterID
 	from netip.AddrPort
 	at   time.Time
-	size int // of the datagram, octets
+	size int   // of the datagram, octets
+	lane uint8 // by which it came
 	body wire.ProbeBody
 }
 
@@ -75,6 +79,7 @@ const (
 	dropSpoofed
 	dropNotOurs
 	dropDevice
+	dropMarked
 	reasons
 )
 
@@ -95,9 +100,12 @@ var reasonNames = [reasons]string{
 	dropSpoofed:   "source-refused",       // sealed by a router that was not granted the inner source
 	dropNotOurs:   "destination-not-ours", //
 	dropDevice:    "device-refused",       // the kernel did not take it
+	dropMarked:    "congestion-mark",      // marked on the way, and its ends do not know the mark (RFC 6040)
 }
 
 func (f *forwarder) drop(r reason) { f.drops[r].Add(1) }
+
+func (f *forwarder) dropN(r reason, n int) { f.drops[r].Add(uint64(n)) }
 
 // send writes a batch. The sizes that the interface refuses are news for the link; other errors are lost
 // packets, which the probes will judge.
@@ -105,26 +113,29 @@ func (f *forwarder) send(p []underlay.Packet) {
 	if len(p) == 0 {
 		return
 	}
-	err := f.socket.WriteBatch(p)
-	var e *underlay.SendError
-	if err != nil && errors.Is(err, underlay.ErrTooBig) && errors.As(err, &e) {
-		f.drops[dropTooBig].Add(uint64(e.Packets))
-		f.tooBig(e.Addr, e.Size)
+	if err := f.socket.WriteBatch(p); err != nil {
+		f.unsent(err)
 	}
 }
 
-// deliver writes opened packets to the TUN.
-func (f *forwarder) deliver(pkts [][]byte) error {
+// unsent looks at what could not be sent.
+func (f *forwarder) unsent(err error) {
+	for _, e := range underlay.SendErrors(err) {
+		if errors.Is(e, underlay.ErrTooBig) {
+			f.dropN(dropTooBig, e.Packets)
+			f.tooBig(e.Addr, e.Size)
+		}
+	}
+}
+
+// deliver writes packets to the TUN.
+func (f *forwarder) deliver(pkts []tun.Packet) error {
 	if len(pkts) == 0 {
 		return nil
 	}
-	var plain [batch]tun.Packet
-	for i, p := range pkts {
-		plain[i] = tun.Packet{Buf: p}
-	}
-	n, err := f.device.WriteBatch(plain[:len(pkts)])
+	n, err := f.device.WriteBatch(pkts)
 	if n < len(pkts) {
-		f.drops[dropDevice].Add(uint64(len(pkts) - n))
+		f.dropN(dropDevice, len(pkts)-n)
 	}
 	if err != nil && gone(err) {
 		return fmt.Errorf("write to %s: %w", f.device.Name(), err)

@@ -3,7 +3,6 @@ package fabric
 import (
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/galleon-net/galleon/fabric/fib"
 	"github.com/galleon-net/galleon/fabric/topo"
@@ -220,31 +219,6 @@ func TestSessionPacketsAreCarried(t *testing.T) {
 	l.wantDropped(t, 3, "malformed")
 	if err := l.f[1].carry(underlay.VirtualAddr(77), quic); err == nil {
 		t.Error("carried to a router that nobody knows")
-	}
-}
-
-func TestNoAllocationPerPacket(t *testing.T) {
-	l := newLineup(t)
-	direct, far := packet("10.1.0.5", "10.2.0.9", 1300, "x"), packet("10.1.0.5", "10.3.0.9", 1300, "x")
-	buf, scratch := make([]byte, 0, 2048), make([]byte, 0, 2048)
-	reply := &icmpReplies{}
-	in := &inward{toTUN: make([][]byte, 0, 4), toPeer: make([]underlay.Packet, 0, 4)}
-	now := time.Unix(1_800_000_000, 0)
-	v1, v2 := l.f[1].view.Load(), l.f[2].view.Load()
-	for name, pkt := range map[string][]byte{"direct": direct, "relayed": far} {
-		if n := testing.AllocsPerRun(200, func() {
-			p, ok := l.f[1].outward(v1, pkt, buf, reply)
-			if !ok {
-				t.Fatal("not sent")
-			}
-			in.toTUN, in.toPeer = in.toTUN[:0], in.toPeer[:0]
-			l.f[2].handle(v2, now, underlay.Packet{Buf: append(scratch[:0], p.Buf...), Addr: addrOf(1)}, in)
-			if len(in.toTUN)+len(in.toPeer) != 1 {
-				t.Fatal("not taken")
-			}
-		}); n != 0 {
-			t.Errorf("%s: %v allocations for a packet", name, n)
-		}
 	}
 }
 

@@ -5,58 +5,9 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/galleon-net/galleon/fabric/topo"
+	"github.com/galleon-net/galleon/fabric/offload"
+	"github.com/galleon-net/galleon/fabric/tun"
 )
-
-// ipPacket is what the data path reads of an IP header.
-type ipPacket struct {
-	pkt      []byte // cut to the length that the header gives
-	src, dst netip.Addr
-	class    topo.Class
-	ecn      uint8
-}
-
-// parseIP reads the fixed header of an IPv4 (RFC 791) or IPv6 (RFC 8200) packet.
-func parseIP(b []byte) (p ipPacket, ok bool) {
-	if len(b) < 20 {
-		return p, false
-	}
-	var size int
-	var tos byte
-	switch b[0] >> 4 {
-	case 4:
-		size, tos = int(binary.BigEndian.Uint16(b[2:])), b[1]
-		if head := int(b[0]&15) * 4; head < 20 || size < head {
-			return p, false
-		}
-		p.src, p.dst = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
-	case 6:
-		if len(b) < 40 {
-			return p, false
-		}
-		size, tos = 40+int(binary.BigEndian.Uint16(b[4:])), b[0]<<4|b[1]>>4
-		p.src, p.dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
-	default:
-		return p, false
-	}
-	if size > len(b) {
-		return p, false
-	}
-	p.pkt, p.ecn, p.class = b[:size], tos&3, classOf(tos>>2)
-	return p, true
-}
-
-// classOf reads a DiffServ code point (RFC 4594): network control and CS6 are ours to protect, CS1 and
-// lower effort (RFC 8622) are what is left over.
-func classOf(dscp byte) topo.Class {
-	switch dscp {
-	case 48, 56:
-		return topo.ClassControl
-	case 1, 8:
-		return topo.ClassBulk
-	}
-	return topo.ClassInteractive
-}
 
 // icmpSrc are the addresses of this router in a segment, one for each family.
 type icmpSrc struct{ v4, v6 netip.Addr }
@@ -74,7 +25,7 @@ const (
 // icmpReplies builds "packet too big" (RFC 1191, RFC 4443 section 3.2) messages for the hosts behind this
 // router, in memory that it keeps.
 type icmpReplies struct {
-	pkts [][]byte
+	pkts []tun.Packet
 	bufs [][]byte
 	used time.Time // the second that left is for
 	left int
@@ -103,7 +54,7 @@ func (r *icmpReplies) tooBig(from icmpSrc, p ipPacket, mtu int, now time.Time) {
 		return
 	}
 	r.left--
-	r.pkts = append(r.pkts, b)
+	r.pkts = append(r.pkts, tun.Packet{Buf: b})
 }
 
 // answerable keeps errors from answering errors, fragments and groups (RFC 1812 section 4.3.2.7, RFC 4443
@@ -135,11 +86,11 @@ func tooBig4(b []byte, from netip.Addr, p ipPacket, mtu int) []byte {
 	src := from.As4()
 	copy(b[12:], src[:])
 	copy(b[16:], p.pkt[12:16])
-	binary.BigEndian.PutUint16(b[10:], ^checksum(0, b[:20]))
+	binary.BigEndian.PutUint16(b[10:], ^offload.Sum(0, b[:20]))
 	b[20], b[21] = 3, 4 // destination unreachable, fragmentation needed
 	binary.BigEndian.PutUint16(b[26:], uint16(mtu))
 	copy(b[28:], quote)
-	binary.BigEndian.PutUint16(b[22:], ^checksum(0, b[20:]))
+	binary.BigEndian.PutUint16(b[22:], ^offload.Sum(0, b[20:]))
 	return b
 }
 
@@ -156,21 +107,10 @@ func tooBig6(b []byte, from netip.Addr, p ipPacket, mtu int) []byte {
 	binary.BigEndian.PutUint32(b[44:], uint32(mtu))
 	copy(b[48:], quote)
 	// The pseudo-header (RFC 8200 section 8.1): both addresses, the length, the protocol.
-	sum := uint32(checksum(0, b[8:40])) + uint32(8+len(quote)) + icmpProto6
-	binary.BigEndian.PutUint16(b[42:], ^checksum(sum, b[40:]))
+	var rest [4]byte
+	binary.BigEndian.PutUint16(rest[:], uint16(8+len(quote)))
+	rest[3] = icmpProto6
+	sum := offload.Sum(offload.Sum(0, b[8:40]), rest[:])
+	binary.BigEndian.PutUint16(b[42:], ^offload.Sum(sum, b[40:]))
 	return b
-}
-
-// checksum is the Internet checksum (RFC 1071), before its complement.
-func checksum(sum uint32, b []byte) uint16 {
-	for ; len(b) >= 2; b = b[2:] {
-		sum += uint32(b[0])<<8 | uint32(b[1])
-	}
-	if len(b) == 1 {
-		sum += uint32(b[0]) << 8
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return uint16(sum)
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 
+	"github.com/galleon-net/galleon/fabric/offload"
 	"github.com/galleon-net/galleon/fabric/topo"
 )
 
@@ -25,7 +26,7 @@ func packet(src, dst string, size int, payload string) []byte {
 		b[6] = 0x40 // don't fragment
 		copy(b[12:], s.AsSlice())
 		copy(b[16:], d.AsSlice())
-		binary.BigEndian.PutUint16(b[10:], ^checksum(0, b[:20]))
+		binary.BigEndian.PutUint16(b[10:], ^offload.Sum(0, b[:20]))
 	} else {
 		head = 40
 		b[0], b[6], b[7] = 0x60, 17, 64
@@ -65,7 +66,7 @@ func TestParseIP(t *testing.T) {
 			if ok != tt.ok {
 				t.Fatalf("parsed: %v, want %v", ok, tt.ok)
 			}
-			if ok && (p.dst.String() != tt.dst || p.class != tt.class || p.ecn != tt.ecn || len(p.pkt) != tt.size) {
+			if ok && (p.dst.String() != tt.dst || p.class() != tt.class || p.ecn() != tt.ecn || len(p.pkt) != tt.size) {
 				t.Errorf("got %+v", p)
 			}
 		})
@@ -101,32 +102,32 @@ func TestTooBigIsReadByOthers(t *testing.T) {
 		t.Fatalf("%d messages, want 2", len(r.pkts))
 	}
 
-	h, err := ipv4.ParseHeader(r.pkts[0])
-	if err != nil || h.TotalLen != len(r.pkts[0]) || h.Src.String() != "100.64.0.1" || h.Dst.String() != "10.1.0.5" {
+	h, err := ipv4.ParseHeader(r.pkts[0].Buf)
+	if err != nil || h.TotalLen != len(r.pkts[0].Buf) || h.Src.String() != "100.64.0.1" || h.Dst.String() != "10.1.0.5" {
 		t.Fatalf("IPv4 header %v, %v", h, err)
 	}
-	if checksum(0, r.pkts[0][:20]) != 0xffff || checksum(0, r.pkts[0][20:]) != 0xffff {
+	if offload.Sum(0, r.pkts[0].Buf[:20]) != 0xffff || offload.Sum(0, r.pkts[0].Buf[20:]) != 0xffff {
 		t.Error("IPv4: a checksum is wrong")
 	}
-	m, err := icmp.ParseMessage(1, r.pkts[0][20:])
+	m, err := icmp.ParseMessage(1, r.pkts[0].Buf[20:])
 	if err != nil || m.Type != ipv4.ICMPTypeDestinationUnreachable || m.Code != 4 {
 		t.Errorf("IPv4 message %+v, %v", m, err)
 	}
-	if mtu := binary.BigEndian.Uint16(r.pkts[0][26:]); mtu != 1300 || len(r.pkts[0]) > 576 {
-		t.Errorf("IPv4: MTU %d in %d octets", mtu, len(r.pkts[0]))
+	if mtu := binary.BigEndian.Uint16(r.pkts[0].Buf[26:]); mtu != 1300 || len(r.pkts[0].Buf) > 576 {
+		t.Errorf("IPv4: MTU %d in %d octets", mtu, len(r.pkts[0].Buf))
 	}
 
-	h6, err := ipv6.ParseHeader(r.pkts[1])
-	if err != nil || h6.PayloadLen != len(r.pkts[1])-40 || h6.Src.String() != "fd00::1" {
+	h6, err := ipv6.ParseHeader(r.pkts[1].Buf)
+	if err != nil || h6.PayloadLen != len(r.pkts[1].Buf)-40 || h6.Src.String() != "fd00::1" {
 		t.Fatalf("IPv6 header %v, %v", h6, err)
 	}
 	psh := icmp.IPv6PseudoHeader(net.ParseIP("fd00::1"), net.ParseIP("fd00:1::5"))
-	m, err = icmp.ParseMessage(58, r.pkts[1][40:])
+	m, err = icmp.ParseMessage(58, r.pkts[1].Buf[40:])
 	if err != nil || m.Type != ipv6.ICMPTypePacketTooBig || m.Body.(*icmp.PacketTooBig).MTU != 1300 {
 		t.Errorf("IPv6 message %+v, %v", m, err)
 	}
 	m.Checksum = 0
-	if want, err := m.Marshal(psh); err != nil || string(want) != string(r.pkts[1][40:]) {
+	if want, err := m.Marshal(psh); err != nil || string(want) != string(r.pkts[1].Buf[40:]) {
 		t.Errorf("IPv6: x/net marshals the message differently (%v)", err)
 	}
 }

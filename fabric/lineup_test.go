@@ -10,10 +10,12 @@ import (
 	"github.com/galleon-net/galleon/fabric/fib"
 	"github.com/galleon-net/galleon/fabric/seal"
 	"github.com/galleon-net/galleon/fabric/topo"
+	"github.com/galleon-net/galleon/fabric/tun"
+	"github.com/galleon-net/galleon/fabric/tun/tuntest"
 	"github.com/galleon-net/galleon/fabric/underlay"
 )
 
-// wires is a socket that keeps what is written to it.
+// wires is a socket that keeps copies of what is written to it.
 type wires struct {
 	sent     []underlay.Packet
 	injected [][]byte
@@ -21,7 +23,13 @@ type wires struct {
 
 func (w *wires) ReadBatch(int, []underlay.Packet) (int, error) { panic("not read in these tests") }
 
-func (w *wires) WriteBatch(p []underlay.Packet) error { w.sent = append(w.sent, p...); return nil }
+func (w *wires) WriteBatch(pkts []underlay.Packet) error {
+	for _, p := range pkts {
+		p.Buf = append([]byte(nil), p.Buf...)
+		w.sent = append(w.sent, p)
+	}
+	return nil
+}
 
 func (w *wires) InjectQUIC(b []byte, _ netip.AddrPort) { w.injected = append(w.injected, b) }
 
@@ -30,6 +38,9 @@ func (w *wires) InjectQUIC(b []byte, _ netip.AddrPort) { w.injected = append(w.i
 type lineup struct {
 	f     [4]*forwarder // by router
 	wires [4]*wires
+	tuns  [4]*tuntest.Fake
+	outw  [4]*outward
+	inw   [4]*inward
 }
 
 func addrOf(r topo.RouterID) netip.AddrPort {
@@ -47,12 +58,13 @@ func newLineup(t testing.TB) *lineup {
 	next := map[topo.RouterID]map[topo.RouterID]topo.RouterID{1: {2: 2, 3: 2}, 2: {1: 1, 3: 3}, 3: {2: 2, 1: 2}}
 	for self := topo.RouterID(1); self <= 3; self++ {
 		l.wires[self] = &wires{}
-		f := &forwarder{socket: l.wires[self], probes: make(chan heardProbe, 1)}
+		l.tuns[self] = tuntest.New("galleon0", 1400)
+		f := &forwarder{socket: l.wires[self], device: l.tuns[self], probes: make(chan heardProbe, 1)}
 		f.confirmed = func(topo.RouterID, uint16) {}
 		f.stranded = func(topo.RouterID) {}
 		f.spoofed = func(topo.RouterID, netip.Addr, uint64) {}
 		f.tooBig = func(netip.AddrPort, int) {}
-		l.f[self] = f
+		l.f[self], l.outw[self], l.inw[self] = f, newOutward(f), newInward(f)
 		v := &view{self: self, mtu: 1400, faces: map[topo.RouterID]*face{}, byAddr: map[netip.AddrPort]*face{}, icmp: map[topo.SegmentID]icmpSrc{}}
 		entries := []fib.Entry{}
 		hops := map[topo.RouterID]fib.Hop{}
@@ -68,6 +80,7 @@ func newLineup(t testing.TB) *lineup {
 			entries = append(entries, own, own6)
 			hops[r] = fib.Hop{Next: next[self][r], MTU: 1400}
 			fc := &face{id: r, ring: seal.NewKeyring(self, r)}
+			fc.partial.Store(true)
 			var secret seal.Secret
 			p := topo.PairOf(self, r)
 			secret[0], secret[1] = byte(p.A), byte(p.B)
@@ -94,15 +107,62 @@ func newLineup(t testing.TB) *lineup {
 
 // out sends one packet into r's TUN and returns what left for the underlay.
 func (l *lineup) out(r topo.RouterID, pkt []byte) (underlay.Packet, bool) {
-	return l.f[r].outward(l.f[r].view.Load(), pkt, make([]byte, 0, 2048), &icmpReplies{})
+	sent := l.outAll(r, tun.Packet{Buf: pkt})
+	if len(sent) == 0 {
+		return underlay.Packet{}, false
+	}
+	return sent[0], true
+}
+
+// outAll sends packets and super-packets into r's TUN in one round.
+func (l *lineup) outAll(r topo.RouterID, pkts ...tun.Packet) []underlay.Packet {
+	l.wires[r].sent = nil
+	o := l.outw[r]
+	o.begin()
+	for _, p := range pkts {
+		o.packet(tun.Packet{Buf: append([]byte(nil), p.Buf...), Meta: p.Meta})
+	}
+	o.flush()
+	return l.wires[r].sent
+}
+
+// passed is what became of datagrams.
+type passed struct {
+	toTUN  [][]byte     // cut and completed
+	super  []tun.Packet // as they were written
+	toPeer []underlay.Packet
 }
 
 // in gives r a datagram and returns what it delivers and what it passes on.
-func (l *lineup) in(r, from topo.RouterID, b []byte) *inward {
-	in := &inward{}
-	buf := append(make([]byte, 0, 2048), b...)
-	l.f[r].handle(l.f[r].view.Load(), time.Unix(1_800_000_000, 0), underlay.Packet{Buf: buf, Addr: addrOf(from)}, in)
-	return in
+func (l *lineup) in(r, from topo.RouterID, b []byte) passed {
+	return l.inAll(r, underlay.Packet{Buf: b, Addr: addrOf(from)})
+}
+
+// inAll gives r datagrams and runs in one round.
+func (l *lineup) inAll(r topo.RouterID, pkts ...underlay.Packet) (out passed) {
+	l.wires[r].sent = nil
+	in := l.inw[r]
+	in.begin(time.Unix(1_800_000_000, 0))
+	for _, p := range pkts {
+		p.Buf = append(make([]byte, 0, len(p.Buf)), p.Buf...)
+		if err := in.run(p); err != nil {
+			panic(err)
+		}
+	}
+	if err := in.flush(); err != nil {
+		panic(err)
+	}
+	for {
+		select {
+		case p := <-l.tuns[r].Delivered():
+			out.toTUN = append(out.toTUN, p)
+		case p := <-l.tuns[r].Whole():
+			out.super = append(out.super, p)
+		default:
+			out.toPeer = l.wires[r].sent
+			return out
+		}
+	}
 }
 
 // dropped says under which reasons r dropped packets so far.

@@ -191,10 +191,11 @@ func (m *Mesh) Run(ctx context.Context) error {
 		return err
 	}
 	m.begin(ctx)
-	mtu := m.config().FabricMTU
 	g.Go(func() error { return ended(ctx, m.tunnel.Run(ctx)) })
-	g.Go(func() error { return m.fwd.ingress(ctx, mtu) })
-	g.Go(func() error { return m.fwd.receive(ctx, mtu) })
+	g.Go(func() error { return m.fwd.ingress(ctx) })
+	for reader := range m.env.Socket.Readers() {
+		g.Go(func() error { return m.fwd.receive(ctx, reader) })
+	}
 	g.Go(func() error { m.loop(ctx); return nil })
 	g.Go(func() error {
 		<-m.over

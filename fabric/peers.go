@@ -10,6 +10,7 @@ import (
 	"github.com/galleon-net/galleon/fabric/seal"
 	"github.com/galleon-net/galleon/fabric/topo"
 	"github.com/galleon-net/galleon/fabric/underlay"
+	"github.com/galleon-net/galleon/fabric/wire"
 )
 
 // peer is another router of the catalog, as the loop knows it.
@@ -131,6 +132,7 @@ func (m *Mesh) establish(now time.Time, s *pairSession) error {
 		}
 	}
 	m.confirm(now, p, s.epoch)
+	p.face.partial.Store(s.shared&wire.FeaturePartial != 0)
 	if old := p.sessions[s.kind]; old != nil {
 		old.retire()
 	}

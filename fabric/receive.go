@@ -9,37 +9,86 @@ import (
 	"os"
 	"time"
 
+	"github.com/galleon-net/galleon/fabric/offload"
 	"github.com/galleon-net/galleon/fabric/seal"
 	"github.com/galleon-net/galleon/fabric/topo"
+	"github.com/galleon-net/galleon/fabric/tun"
 	"github.com/galleon-net/galleon/fabric/underlay"
 	"github.com/galleon-net/galleon/fabric/wire"
 )
 
-// minReadBuffer is the least that a datagram is read into: more than any Ethernet carries.
-const minReadBuffer = 2048
+// The memory of one round from the socket. Pages that nothing is read into cost nothing.
+const (
+	runs      = 32                // packets of the underlay that one round reads
+	joinArena = 4 * tun.MaxPacket // octets of opened packets that one write takes
+)
 
-// runs is how many packets of the underlay one round reads.
-const runs = 8
-
-// inward is the memory of the receiving goroutine, allocated once.
+// inward is what a receiving goroutine works with, allocated once.
 type inward struct {
-	pkts   []underlay.Packet
-	toTUN  [][]byte
-	toPeer []underlay.Packet
+	*forwarder
+	v      *view // of this round
+	now    time.Time
+	join   *offload.Merger // opened, for the TUN
+	onward underlay.Runs   // for other routers
+
+	link *face          // the neighbour that the run came from, nil for none
+	from netip.AddrPort // its address
+	tos  uint8          // of the outer header
+	last sealedBy       // of the packet before
+	flow flow           // of the packet before, if it was let in
+	via  tally          // what came by the link
+	in   tally          // what was opened of the source
 }
 
-// receive carries packets from the socket to the TUN, or on to the next router, until the socket is closed.
-func (f *forwarder) receive(ctx context.Context, mtu int) error {
-	in := inward{
-		pkts:   make([]underlay.Packet, runs),
-		toTUN:  make([][]byte, 0, batch),
-		toPeer: make([]underlay.Packet, 0, batch),
+// sealedBy is what belongs to the ends and the keys that a header names.
+type sealedBy struct {
+	id     topo.RouterID
+	epoch  uint16
+	lane   uint8
+	source *face
+	opener *seal.Opener
+}
+
+// tally counts for one traffic until another is counted for.
+type tally struct {
+	t         *traffic
+	n, octets int
+}
+
+func (c *tally) add(t *traffic, octets int) {
+	if c.t != t {
+		c.flush()
+		c.t = t
 	}
-	for i := range in.pkts {
-		in.pkts[i].Buf = make([]byte, underlay.ReadLen)
+	c.n++
+	c.octets += octets
+}
+
+func (c *tally) flush() {
+	if c.n > 0 {
+		c.t.addN(c.n, c.octets)
 	}
+	*c = tally{}
+}
+
+func newInward(f *forwarder) *inward {
+	o := f.device.Offloads()
+	return &inward{
+		forwarder: f, onward: underlay.MakeRuns(batch),
+		join: offload.NewMerger(joinArena, batch, offload.Joins{TCP: o.TSO, UDP: o.USO}),
+	}
+}
+
+// receive carries packets from a reader of the socket to the TUN, or on to the next router, until the socket
+// is closed.
+func (f *forwarder) receive(ctx context.Context, reader int) error {
+	pkts := make([]underlay.Packet, runs)
+	for i := range pkts {
+		pkts[i].Buf = make([]byte, underlay.ReadLen)
+	}
+	in := newInward(f)
 	for {
-		n, err := f.socket.ReadBatch(0, in.pkts)
+		n, err := f.socket.ReadBatch(reader, pkts)
 		if err != nil {
 			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 				return ended(ctx, fmt.Errorf("read from the underlay: %w", err))
@@ -47,155 +96,206 @@ func (f *forwarder) receive(ctx context.Context, mtu int) error {
 			pause(ctx)
 			continue
 		}
-		v, now := f.view.Load(), time.Now()
-		in.toTUN, in.toPeer = in.toTUN[:0], in.toPeer[:0]
-		for _, p := range in.pkts[:n] {
-			for i := range p.Count() {
-				if v != nil {
-					f.handle(v, now, underlay.Packet{Buf: p.Datagram(i), Addr: p.Addr}, &in)
-				}
-				if len(in.toTUN) == batch {
-					if err := f.deliver(in.toTUN); err != nil {
-						return ended(ctx, err)
-					}
-					in.toTUN = in.toTUN[:0]
-				}
+		in.begin(time.Now())
+		for _, p := range pkts[:n] {
+			if err := in.run(p); err != nil {
+				return ended(ctx, err)
 			}
 		}
-		f.send(in.toPeer)
-		if err := f.deliver(in.toTUN); err != nil {
+		if err := in.flush(); err != nil {
 			return ended(ctx, err)
 		}
 	}
 }
 
-func (f *forwarder) handle(v *view, now time.Time, p underlay.Packet, in *inward) {
-	h, err := wire.Parse(p.Buf)
+// begin starts a round. What was found out in the one before may have changed.
+func (in *inward) begin(now time.Time) {
+	in.v, in.now, in.last, in.flow = in.view.Load(), now, sealedBy{}, flow{}
+}
+
+// flush sends and delivers what the round has brought.
+func (in *inward) flush() error {
+	in.via.flush()
+	in.in.flush()
+	in.send(in.onward.Packets())
+	in.onward.Reset()
+	err := in.deliver(in.join.Packets())
+	in.join.Reset()
+	return err
+}
+
+// run takes a datagram, or each datagram of a run.
+func (in *inward) run(p underlay.Packet) error {
+	if in.v == nil {
+		return nil
+	}
+	in.link, in.from, in.tos = in.v.byAddr[p.Addr], p.Addr, p.TOS
+	size := p.Seg
+	if size == 0 {
+		size = len(p.Buf)
+	}
+	for at := 0; at < len(p.Buf); at += size {
+		d := p.Buf[at:min(at+size, len(p.Buf))] // with the capacity of the rest, so that onward sees neighbours
+		if in.onward.Full() || in.join.Full(len(d)) {
+			if err := in.flush(); err != nil {
+				return err
+			}
+		}
+		in.datagram(d)
+	}
+	return nil
+}
+
+func (in *inward) datagram(d []byte) {
+	h, err := wire.Parse(d)
 	if err != nil {
-		f.drop(dropMalformed)
+		in.drop(dropMalformed)
 		return
 	}
-	source := v.faces[h.Source]
-	if source == nil {
-		f.drop(dropUnknown)
+	if h.Source != in.last.id || h.Epoch != in.last.epoch || h.Lane != in.last.lane {
+		in.last, in.flow = sealedBy{id: h.Source, epoch: h.Epoch, lane: h.Lane, source: in.v.faces[h.Source]}, flow{}
+	}
+	if in.last.source == nil {
+		in.drop(dropUnknown)
 		return
 	}
 	switch {
-	case h.Dest != v.self:
-		f.relay(v, h, p, in)
+	case h.Dest != in.v.self:
+		in.relay(h, d)
 	case h.Type == wire.Session:
-		f.uncarry(v, h, p)
+		in.uncarry(h, d)
 	case h.Type == wire.Data, h.Type == wire.Probe:
-		f.open(v, now, source, h, p, in)
+		in.open(h, d)
 	default:
-		f.drop(dropMalformed) // a type of a later version
+		in.drop(dropMalformed) // a type of a later version
 	}
 }
 
 // open takes a packet that was sealed for us.
-func (f *forwarder) open(v *view, now time.Time, source *face, h wire.Header, p underlay.Packet, in *inward) {
-	pkt := p.Buf
+func (in *inward) open(h wire.Header, d []byte) {
+	source, pkt := in.last.source, d
 	if h.Tagged {
 		// The tag spoke to the hop; the seal speaks for the whole way.
 		pkt = pkt[:len(pkt)-wire.TagLen]
 		wire.SetTagged(pkt, false)
 	}
-	opener, ok := source.ring.OpenerFor(h.Epoch, h.Lane)
-	if !ok {
-		f.drop(dropNoKey)
-		if source.stranded.CompareAndSwap(false, true) {
-			f.stranded(source.id)
+	if in.last.opener == nil {
+		opener, ok := source.ring.OpenerFor(h.Epoch, h.Lane)
+		if !ok {
+			in.drop(dropNoKey)
+			if source.stranded.CompareAndSwap(false, true) {
+				in.stranded(source.id)
+			}
+			return
 		}
-		return
+		in.last.opener = opener
 	}
-	payload, err := opener.Open(pkt[wire.HeaderLen:wire.HeaderLen], pkt)
+	payload, err := in.last.opener.Open(in.join.Place(), pkt)
 	if err != nil {
+		in.join.Cancel()
 		if errors.Is(err, seal.ErrReplay) {
-			f.drop(dropReplay)
+			in.drop(dropReplay)
 		} else {
-			f.drop(dropAuth)
+			in.drop(dropAuth)
 		}
 		return
 	}
-	if link := v.byAddr[p.Addr]; link != nil {
-		link.link.in.add(len(p.Buf))
+	if in.link != nil {
+		in.via.add(&in.link.link.in, len(d))
 	}
 	if source.confirms(h.Epoch) {
-		f.confirmed(source.id, h.Epoch)
+		in.confirmed(source.id, h.Epoch)
 	}
 	if h.Type == wire.Probe {
-		f.probed(now, h, p, payload)
+		in.probed(h, len(d), payload)
+		in.join.Cancel()
 		return
 	}
+	if why, ok := in.admit(h, payload); !ok {
+		in.join.Cancel()
+		in.drop(why)
+	}
+}
+
+// admit gives the TUN a packet that was opened, if it may come from there and go here.
+func (in *inward) admit(h wire.Header, payload []byte) (reason, bool) {
 	if h.Segment != topo.DefaultSegment {
-		f.drop(dropNotOurs)
-		return
+		return dropNotOurs, false
 	}
 	ip, ok := parseIP(payload)
 	if !ok {
-		f.drop(dropMalformed)
-		return
+		return dropMalformed, false
 	}
-	if _, granted := source.sources.Load().Lookup(h.Segment, ip.src); !granted {
-		f.drop(dropSpoofed)
-		f.lied(source, ip.src)
-		return
+	source := in.last.source
+	if ip.flow != in.flow {
+		if _, granted := source.sources.Load().Lookup(h.Segment, ip.src); !granted {
+			in.lied(source, ip.src)
+			return dropSpoofed, false
+		}
+		if e, ok := in.v.table.Lookup(h.Segment, ip.dst); !ok || !e.Local {
+			return dropNotOurs, false
+		}
+		in.flow = ip.flow
 	}
-	if e, ok := v.table.Lookup(h.Segment, ip.dst); !ok || !e.Local {
-		f.drop(dropNotOurs)
-		return
+	if !ip.decapsulate(in.tos & ecnMask) {
+		return dropMarked, false
 	}
-	source.in.add(len(ip.pkt))
-	in.toTUN = append(in.toTUN, ip.pkt)
+	if !in.join.Add(ip.pkt, h.Partial) {
+		return dropMalformed, false
+	}
+	in.in.add(&source.in, len(ip.pkt))
+	return 0, true
 }
 
 // probed hands a probe to the loop. A probe came straight from its sender or it is not one.
-func (f *forwarder) probed(now time.Time, h wire.Header, p underlay.Packet, payload []byte) {
+func (in *inward) probed(h wire.Header, size int, payload []byte) {
 	body, err := wire.ParseProbe(payload)
 	if err != nil || h.Tagged {
-		f.drop(dropMalformed)
+		in.drop(dropMalformed)
 		return
 	}
 	select {
-	case f.probes <- heardProbe{h.Source, p.Addr, now, len(p.Buf), body}:
+	case in.probes <- heardProbe{peer: h.Source, from: in.from, at: in.now, size: size, lane: h.Lane, body: body}:
 	default: // the loop is busy; one lost probe is no verdict
 	}
 }
 
 // relay passes a packet on without opening it.
-func (f *forwarder) relay(v *view, h wire.Header, p underlay.Packet, in *inward) {
-	link := v.byAddr[p.Addr]
+func (in *inward) relay(h wire.Header, d []byte) {
+	link := in.link
 	if link == nil || h.Type == wire.Probe {
-		f.drop(dropNoTag)
+		in.drop(dropNoTag)
 		return
 	}
-	pkt, ok := link.ring.CheckTag(p.Buf)
+	pkt, ok := link.ring.CheckTag(d)
 	if !ok {
-		f.drop(dropNoTag)
+		in.drop(dropNoTag)
 		return
 	}
-	link.link.in.add(len(p.Buf))
+	in.via.add(&link.link.in, len(d))
 	if !wire.TakeHop(pkt) {
-		f.drop(dropHopLimit)
+		in.drop(dropHopLimit)
 		return
 	}
-	next, _ := v.toward(h.Dest, link.id)
+	next, _ := in.v.toward(h.Dest, link.id)
 	if next == nil {
-		f.drop(dropNoLink)
+		in.drop(dropNoLink)
 		return
 	}
 	addr := next.addr.Load()
 	if addr == nil {
-		f.drop(dropNoLink)
+		in.drop(dropNoLink)
 		return
 	}
 	if pkt, ok = next.ring.AppendTag(pkt); !ok {
-		f.drop(dropNoKey)
+		in.drop(dropNoKey)
 		return
 	}
-	f.relays.add(len(pkt))
+	in.relays.add(len(pkt))
 	next.link.out.add(len(pkt))
-	in.toPeer = append(in.toPeer, underlay.Packet{Buf: pkt, Addr: *addr})
+	// What is inside cannot be seen; the lane of the ends keeps their flows apart.
+	lane := next.lane(uint32(h.Source)<<8 ^ uint32(h.Lane))
+	in.onward.Add(pkt, *addr, in.tos, lane)
 }
 
 // lied counts a packet whose sender lies about where it comes from.

@@ -40,6 +40,7 @@ type pairSession struct {
 	dialed bool
 	epoch  uint16
 	life   uint64 // of the peer
+	shared uint64 // feature bits that both ends have
 	mtu    int    // the lesser of both ends': largest IP packet of the pair, octets
 	offer  seal.Offer
 	addr   netip.AddrPort
@@ -80,8 +81,10 @@ func readGreeting(r io.Reader) (g greeting, err error) {
 // greet is this router's hello.
 func (m *Mesh) greet(epoch uint16) greeting {
 	return greeting{
-		hello: wire.Hello{Epoch: epoch, Lanes: lanes, MTU: uint16(m.config().FabricMTU), Suites: seal.Preferred()},
-		life:  m.life,
+		hello: wire.Hello{
+			Epoch: epoch, Lanes: lanes, MTU: uint16(m.config().FabricMTU), Features: wire.FeaturePartial, Suites: seal.Preferred(),
+		},
+		life: m.life,
 	}
 }
 
@@ -235,7 +238,7 @@ func (s *pairSession) keyed(self topo.RouterID, conn net.Conn, agreed greeting) 
 		return fmt.Errorf("export the keys of epoch %d: %w", h.Epoch, err)
 	}
 	s.conn, s.epoch, s.life, s.out = conn, h.Epoch, agreed.life, newOutbox()
-	s.mtu = int(h.MTU)
+	s.mtu, s.shared = int(h.MTU), h.Features
 	s.offer = seal.Offer{Epoch: h.Epoch, Secret: seal.Secret(secret), Suite: seal.Suite(h.Suites[0]), Lanes: int(h.Lanes)}
 	if s.kind == direct {
 		s.addr = s.sess.RemoteAddr()

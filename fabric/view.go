@@ -36,6 +36,9 @@ type face struct {
 	// packet already takes the backup; the routes follow later.
 	usable atomic.Bool
 
+	// partial says that the peer delivers packets whose checksum is partial (wire.FeaturePartial).
+	partial atomic.Bool
+
 	// offered is an epoch that waits for the peer's confirmation, with bit 16 set, or 0. A packet of
 	// that epoch that opens is one.
 	offered atomic.Uint32
@@ -52,8 +55,11 @@ type face struct {
 // traffic counts packets and their octets.
 type traffic struct{ packets, octets atomic.Uint64 }
 
-func (t *traffic) add(octets int) {
-	t.packets.Add(1)
+func (t *traffic) add(octets int) { t.addN(1, octets) }
+
+// addN counts n packets of octets in all.
+func (t *traffic) addN(n, octets int) {
+	t.packets.Add(uint64(n))
 	t.octets.Add(uint64(octets))
 }
 
