@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,129 +16,121 @@ import (
 	"github.com/galleon-net/galleon/fabric/tun/tuntest"
 )
 
-const mtu = 1400
-
-// open makes a device that is up and has addresses, and a host with a socket in each family.
-func open(t testing.TB, name string) (*tun.Kernel, tuntest.Rig) {
-	needNamespace(t)
-	d, err := tun.Open(name, tun.Options{MTU: mtu})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
-	for _, err := range []error{
-		up(d.Name()),
-		addAddress(d.Name(), netip.MustParsePrefix("10.77.0.1/24")),
-		addAddress(d.Name(), netip.MustParsePrefix("fd77::1/64")),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	s4, host4 := hostSocket(t, "10.77.0.1:0")
-	s6, host6 := hostSocket(t, "[fd77::1]:0")
-	received := make(chan datagram, 64)
-	for _, s := range []*net.UDPConn{s4, s6} {
-		go func() { // ends when the socket is closed
-			for {
-				b := make([]byte, 2048)
-				n, from, err := s.ReadFromUDPAddrPort(b)
-				if err != nil {
-					return
-				}
-				received <- datagram{from, b[:n]}
-			}
-		}()
-	}
-	return d, tuntest.Rig{
-		Device: d, MTU: mtu, Host4: host4, Host6: host6,
-		Peer4: netip.MustParseAddrPort("10.77.0.2:2000"), Peer6: netip.MustParseAddrPort("[fd77::2]:2000"),
-		Send: func(to netip.AddrPort, payload []byte) error {
-			s := s4
-			if to.Addr().Is6() {
-				s = s6
-			}
-			_, err := s.WriteToUDPAddrPort(payload, to)
-			return err
-		},
-		Receive: func(d time.Duration) (netip.AddrPort, []byte, error) {
-			select {
-			case g := <-received:
-				return g.from, g.payload, nil
-			case <-time.After(d):
-				return netip.AddrPort{}, nil, os.ErrDeadlineExceeded
-			}
-		},
-		SetMTU: func(mtu int) error { return setMTU(d.Name(), mtu) },
-		Remove: func() error { return removeInterface(d.Name()) },
-	}
-}
-
-type datagram struct {
-	from    netip.AddrPort
-	payload []byte
-}
-
-// hostSocket binds to an address of the host. A new IPv6 address cannot be bound until the kernel's
-// worker has made it valid, which takes a moment.
-func hostSocket(t testing.TB, addr string) (*net.UDPConn, netip.AddrPort) {
-	to := net.UDPAddrFromAddrPort(netip.MustParseAddrPort(addr))
-	s, err := net.ListenUDP("udp", to)
-	tick, late := time.NewTicker(time.Millisecond), time.After(5*time.Second)
-	defer tick.Stop()
-	for errors.Is(err, syscall.EADDRNOTAVAIL) {
-		select {
-		case <-tick.C:
-			s, err = net.ListenUDP("udp", to)
-		case <-late:
-			t.Fatal(err)
-		}
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s, s.LocalAddr().(*net.UDPAddr).AddrPort()
+// The kernel's device with what this kernel has, and as older ones would have it.
+var kernels = []struct {
+	name string
+	o    tun.Options
+	most tun.Offloads
+}{
+	{"all offloads", tun.Options{}, tuntest.All},
+	{"without USO", tun.Options{}, tun.Offloads{Checksum: true, TSO: true}},
+	{"checksums alone", tun.Options{}, tun.Offloads{Checksum: true}},
+	{"vnet headers alone", tun.Options{}, tun.Offloads{}},
+	{"no vnet headers", tun.Options{NoOffload: true}, tuntest.All},
 }
 
 func TestKernel(t *testing.T) {
-	tuntest.Suite(t, func(t *testing.T) tuntest.Rig {
-		_, r := open(t, "galleon%d")
-		return r
-	})
+	for _, k := range kernels {
+		t.Run(k.name, func(t *testing.T) {
+			tuntest.Suite(t, func(t *testing.T) tuntest.Rig {
+				_, r := open(t, "galleon%d", k.o, k.most)
+				return r
+			})
+		})
+	}
 }
 
+// A device goes from one process to the next with vnet headers or without, also when the one before had
+// other wishes.
 func TestDeviceLivesAsLongAsOneHoldsIt(t *testing.T) {
-	old, r := open(t, "galleon9")
-	f, err := old.File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	young, err := tun.FromFile(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Close()
-	if young.Name() != "galleon9" {
-		t.Errorf("handed over as %s", young.Name())
-	}
-	old.Close()
+	for _, k := range kernels {
+		t.Run(k.name, func(t *testing.T) {
+			old, r := open(t, "galleon9", k.o, k.most)
+			want := tuntest.All
+			if k.o.NoOffload {
+				want = tun.Offloads{} // as made by a galleond of before, and what it stays
+			}
+			if !k.o.NoOffload { // longer headers, as another program would have them
+				setHeader(t, old, 12)
+			}
+			f, err := old.File()
+			if err != nil {
+				t.Fatal(err)
+			}
+			young, err := tun.FromFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Close()
+			if young.Name() != "galleon9" || young.Offloads() != want {
+				t.Errorf("handed over as %s with %+v", young.Name(), young.Offloads())
+			}
+			old.Close()
 
-	if err := r.Send(r.Peer4, []byte("after")); err != nil {
+			r.Device, r.Offloads = young, want
+			if err := r.Send(r.Peer4, []byte("after")); err != nil {
+				t.Fatal(err)
+			}
+			arena, pkts := make([]byte, tun.MaxPacket), make([]tun.Packet, 1)
+			for {
+				if _, err := young.ReadBatch(arena, pkts); err != nil {
+					t.Fatal(err)
+				}
+				if _, _, payload, ok := tuntest.ParseUDP(pkts[0].Buf); ok && string(payload) == "after" {
+					break
+				}
+			}
+			tuntest.SuperClauses(t, r)
+			young.Close()
+			if _, err := net.InterfaceByName("galleon9"); err == nil {
+				t.Error("the device outlives its last holder")
+			}
+		})
+	}
+}
+
+func setHeader(t *testing.T, k *tun.Kernel, n int) {
+	t.Helper()
+	f, err := k.File()
+	if err != nil {
 		t.Fatal(err)
 	}
-	arena, pkts := make([]byte, tun.MaxPacket), make([]tun.Packet, 1)
-	for {
-		if _, err := young.ReadBatch(arena, pkts); err != nil {
+	defer f.Close()
+	raw, err := f.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) {
+		if err := unix.IoctlSetPointerInt(int(fd), unix.TUNSETVNETHDRSZ, n); err != nil {
+			t.Error(err)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What has been lost is seen, and where.
+func TestTheKernelCountsWhatItDrops(t *testing.T) {
+	d, r := open(t, "galleon%d", tun.Options{QueueLen: 16}, tuntest.All)
+	before, err := d.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if err := r.Send(r.Peer4, []byte("nobody reads")); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, payload, ok := tuntest.ParseUDP(pkts[0].Buf); ok && string(payload) == "after" {
-			break
-		}
 	}
-	young.Close()
-	if _, err := net.InterfaceByName("galleon9"); err == nil {
-		t.Error("the device outlives its last holder")
+	n, err := d.WriteBatch(tuntest.Plain([]byte("\x00 no packet")))
+	if n != 0 || err == nil {
+		t.Errorf("wrote %d, %v", n, err)
+	}
+	after, err := d.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dropped := after.Dropped - before.Dropped; after.QueueLen != 16 || dropped < 100-16 || dropped > 100 || after.Refused == before.Refused {
+		t.Errorf("of 100 packets for a queue of 16: %+v, before %+v", after, before)
 	}
 }
 
@@ -221,7 +212,7 @@ func TestDownIsNotGone(t *testing.T) {
 }
 
 func TestBatchesDoNotAllocate(t *testing.T) {
-	d, r := open(t, "galleon%d")
+	d, r := open(t, "galleon%d", tun.Options{}, tuntest.All)
 	const k = 16
 	arena, in := make([]byte, 2*tun.MaxPacket), make([]tun.Packet, k)
 	pkts := make([]tun.Packet, k)

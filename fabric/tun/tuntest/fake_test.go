@@ -7,16 +7,19 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/galleon-net/galleon/fabric/tun"
 )
 
-func fakeRig(*testing.T) Rig {
-	f := New("fake0", 1400)
+func fakeRig(o tun.Offloads) Rig {
+	f := NewWith("fake0", 1400, o)
 	r := Rig{
 		Device: f, MTU: 1400,
 		Host4: netip.MustParseAddrPort("10.77.0.1:1000"), Host6: netip.MustParseAddrPort("[fd77::1]:1000"),
 		Peer4: netip.MustParseAddrPort("10.77.0.2:2000"), Peer6: netip.MustParseAddrPort("[fd77::2]:2000"),
-		SetMTU: func(mtu int) error { f.SetMTU(mtu); return nil },
-		Remove: func() error { f.Remove(); return nil },
+		Offloads: o,
+		SetMTU:   func(mtu int) error { f.SetMTU(mtu); return nil },
+		Remove:   func() error { f.Remove(); return nil },
 	}
 	r.Send = func(to netip.AddrPort, payload []byte) error {
 		from := r.Host4
@@ -37,14 +40,36 @@ func fakeRig(*testing.T) Rig {
 			return netip.AddrPort{}, nil, os.ErrDeadlineExceeded
 		}
 	}
+	r.SendPacket = func(p tun.Packet) error {
+		if !f.InjectPacket(p) {
+			return errors.New("dropped")
+		}
+		return nil
+	}
+	r.ReceivePacket = func(d time.Duration) (tun.Packet, error) {
+		select {
+		case p := <-f.Whole():
+			return p, nil
+		case <-time.After(d):
+			return tun.Packet{}, os.ErrDeadlineExceeded
+		}
+	}
 	return r
 }
 
-func TestFake(t *testing.T) { Suite(t, fakeRig) }
+func TestFake(t *testing.T) {
+	for name, o := range map[string]tun.Offloads{
+		"all offloads": All, "without USO": {Checksum: true, TSO: true}, "checksums": {Checksum: true}, "no offloads": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			Suite(t, func(*testing.T) Rig { return fakeRig(o) })
+		})
+	}
+}
 
 func TestFakeInABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := fakeRig(t)
+		r := fakeRig(All)
 		checkClose(t, r)
 	})
 }

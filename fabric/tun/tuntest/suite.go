@@ -22,8 +22,13 @@ type Rig struct {
 
 	Send    func(to netip.AddrPort, payload []byte) error                          // the host sends a datagram
 	Receive func(d time.Duration) (from netip.AddrPort, payload []byte, err error) // the next at either socket
-	SetMTU  func(mtu int) error
-	Remove  func() error // deletes the interface behind the device's back
+
+	Offloads      tun.Offloads                              // that the device shall have
+	SendPacket    func(p tun.Packet) error                  // the host sends a packet or super-packet
+	ReceivePacket func(d time.Duration) (tun.Packet, error) // the next that enters the host, whole or not
+
+	SetMTU func(mtu int) error
+	Remove func() error // deletes the interface behind the device's back
 }
 
 // wait is how long the suite waits for what must happen.
@@ -48,6 +53,10 @@ var clauses = []struct {
 	{"what is written reaches the host", checkWrite},
 	{"a batch takes what is there and does not wait for more", checkBatch},
 	{"what is no IP packet does not stop the rest", checkJunk},
+	{"the offloads are those that were asked for", checkOffloads},
+	{"super-packets and partial checksums that the host sends are read", checkSuperRead},
+	{"super-packets and partial checksums that are written reach the host", checkSuperWrite},
+	{"nonsense beside a packet harms nobody", checkNonsense},
 	{"the MTU is the one of now", checkMTU},
 	{"Close ends a reader and everything after", checkClose},
 	{"a device removed from outside is gone", checkRemove},
