@@ -99,6 +99,7 @@ func runChild(role string) error {
 	if err != nil {
 		return err
 	}
+	defer profiling(role, newLogger(c.Log).With("process", role))()
 	if role == roleForward {
 		return runForward(c, files)
 	}
