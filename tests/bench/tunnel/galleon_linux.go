@@ -65,6 +65,7 @@ func (s *system) router(ctx context.Context, at *end, name string) (*router, err
 	if r.process, err = s.daemon(at, "galleond-"+name, filepath.Join(s.env.bin, "galleond"), "--config", config); err != nil {
 		return nil, err
 	}
+	s.routers = append(s.routers, r)
 	before := s.finish
 	s.finish = func() {
 		if before != nil {

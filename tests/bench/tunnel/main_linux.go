@@ -22,7 +22,7 @@ const (
 )
 
 // modes are what this binary is when the first argument names one: programs that make and take load.
-var modes = map[string]func(args []string) error{"gen": genMain, "sink": sinkMain}
+var modes = map[string]func(args []string) error{"gen": genMain, "sink": sinkMain, "peers": peerMain}
 
 func main() { os.Exit(start(os.Args[1:])) }
 

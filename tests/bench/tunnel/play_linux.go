@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -22,6 +23,9 @@ func newBench(e *environment, f found) *bench {
 	b := &bench{environment: e, found: f, results: newResults(), began: time.Now()}
 	for name, why := range f.Missing {
 		b.results.missing[name] = why
+	}
+	if b.wantsRSS() {
+		b.steps += costs[figRSS]
 	}
 	for range e.rounds {
 		for _, name := range e.systems {
@@ -68,6 +72,10 @@ func (b *bench) play(ctx context.Context) error {
 				continue
 			}
 			err := b.visit(ctx, name, round)
+			if err == nil && name == sysGalleon && b.wants(figRelay) {
+				b.say("round %d of %d: a relay", round+1, b.rounds)
+				err = b.relay(ctx)
+			}
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
@@ -81,8 +89,13 @@ func (b *bench) play(ctx context.Context) error {
 			b.done += b.cost(name)
 		}
 	}
-	return nil
+	if !b.wantsRSS() {
+		return nil
+	}
+	return b.rss(ctx)
 }
+
+func (b *bench) wantsRSS() bool { return b.wants(figRSS) && slices.Contains(b.systems, sysGalleon) }
 
 // visit sets a system up, measures it once, and takes it down.
 func (b *bench) visit(ctx context.Context, name string, round int) (err error) {
@@ -100,11 +113,11 @@ func (b *bench) visit(ctx context.Context, name string, round int) (err error) {
 		}
 		err = errors.Join(err, s.close())
 	}()
-	return b.measure(ctx, s)
+	return b.measure(ctx, s, round)
 }
 
 // measure takes all figures that are wanted of a system.
-func (b *bench) measure(ctx context.Context, s *system) error {
+func (b *bench) measure(ctx context.Context, s *system, round int) error {
 	put := func(figure string, value float64) { b.results.put(s.name, figure, value) }
 	if b.wants(figTCP1) || b.wants(figTCP4) || b.wants(figRTT) {
 		if err := s.iperfServer(ctx, s.b); err != nil {
@@ -121,6 +134,11 @@ func (b *bench) measure(ctx context.Context, s *system) error {
 		mbps, cpu, err := s.tcp(ctx, s.a, s.b, x.flows)
 		if err != nil {
 			return err
+		}
+		if b.profile != "" && s.name == sysGalleon {
+			if err := s.keepProfiles(ctx, fmt.Sprintf("%s-round%d", x.figure, round+1)); err != nil {
+				return err
+			}
 		}
 		put(x.figure, mbps)
 		put(x.figure+cpuSuffix, cpu)

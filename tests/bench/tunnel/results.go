@@ -79,6 +79,6 @@ func (r results) summary() summary {
 		RatioWireGuard: over(figTCP1), Ratio4Flows: over(figTCP4), RatioUDP1200: over(figUDP1200), RatioUDP64: over(figUDP64),
 		RatioRelay:   number(ratio(r.of(sysGalleon, "relay"), r.of(sysGalleon, "relay_direct"))),
 		RatioRTTIdle: over("rtt_idle_p99"), RatioRTTLoaded: over("rtt_loaded_p99"), RatioCPUPerGbit: over(figTCP1 + cpuSuffix),
-		GalleonRSSMebi: mid(sysGalleon, "rss_all"),
+		GalleonRSSMebi: mid(sysGalleon, "rss_pss"),
 	}
 }

@@ -25,7 +25,7 @@ const (
 	underBits = 24
 	overBits  = 24
 	underMTU  = 1500
-	underlay  = "eth0" // the interface to the other end
+	cableEnd  = "eth0" // the interface to the other end
 )
 
 // end is one side of what is measured: a namespace, the address that load uses there, and the daemon's processes.
@@ -42,6 +42,8 @@ type system struct {
 	dir  string // files of this run of it
 	env  *environment
 	all  []*lab.NS
+	// routers are Galleon's.
+	routers []*router
 	// finish, which may be nil, ends daemons in order before the namespaces go.
 	finish func()
 }
@@ -70,7 +72,7 @@ func (e *environment) open(ctx context.Context, name string) (*system, error) {
 		}
 	}
 	if err == nil {
-		err = s.answers(ctx)
+		err = s.answers(ctx, s.b)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("set up %s: %w", name, err), s.close())
@@ -89,12 +91,12 @@ func (s *system) cable() error {
 	if s.b, err = s.namespace("b"); err != nil {
 		return err
 	}
-	if err := lab.Veth(s.a.ns, underlay, s.b.ns, underlay, underMTU); err != nil {
+	if err := lab.Veth(s.a.ns, cableEnd, s.b.ns, cableEnd, underMTU); err != nil {
 		return err
 	}
 	return errors.Join(
-		s.a.ns.AddAddress(underlay, netip.PrefixFrom(underA, underBits)),
-		s.b.ns.AddAddress(underlay, netip.PrefixFrom(underB, underBits)))
+		s.a.ns.AddAddress(cableEnd, netip.PrefixFrom(underA, underBits)),
+		s.b.ns.AddAddress(cableEnd, netip.PrefixFrom(underB, underBits)))
 }
 
 func (s *system) namespace(name string) (*end, error) {
@@ -125,6 +127,9 @@ func (s *system) daemon(e *end, log string, path string, args ...string) (*lab.P
 	cmd := exec.Command(path, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, f, f
 	cmd.SysProcAttr = s.env.apart()
+	if s.env.profile != "" {
+		cmd.Env = append(os.Environ(), profileVar+"="+s.dir)
+	}
 	p, err := e.ns.Start(cmd)
 	if err != nil {
 		return nil, err
@@ -142,17 +147,17 @@ const (
 	settleFor = time.Second
 )
 
-// answers waits until a packet goes there and back.
-func (s *system) answers(ctx context.Context) error {
+// answers waits until a packet goes from a to another end and back.
+func (s *system) answers(ctx context.Context, to *end) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	for {
-		r, err := s.a.ns.Ping(ctx, lab.PingConfig{To: s.b.addr, From: s.a.addr, Timeout: 200 * time.Millisecond})
+		r, err := s.a.ns.Ping(ctx, lab.PingConfig{To: to.addr, From: s.a.addr, Timeout: 200 * time.Millisecond})
 		if err == nil && r.Received > 0 {
 			return pause(ctx, settleFor)
 		}
 		if err := pause(ctx, answerPoll); err != nil {
-			return fmt.Errorf("wait for an answer of %v at %v: %w%s", s.b.addr, s.a.addr, err, s.logs())
+			return fmt.Errorf("wait for an answer of %v at %v: %w%s", to.addr, s.a.addr, err, s.logs())
 		}
 	}
 }

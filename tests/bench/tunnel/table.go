@@ -29,6 +29,7 @@ var rows = []struct{ figure, title, unit string }{
 	{"rss_forward", "resident with 100 idle peers, forward", "MiB"},
 	{"rss_control", "resident with 100 idle peers, control", "MiB"},
 	{"rss_all", "resident with 100 idle peers, all", "MiB"},
+	{"rss_pss", "the same, pages in common counted once", "MiB"},
 }
 
 // bar is what a figure of the summary must reach.
@@ -48,7 +49,7 @@ var bars = []bar{
 	{"RTT p99 beside a flow over wireguard-go", func(s summary) number { return s.RatioRTTLoaded }, false, 0.7},
 	{"CPU per gigabit over wireguard-go", func(s summary) number { return s.RatioCPUPerGbit }, false, 0.5},
 	{"relayed over direct", func(s summary) number { return s.RatioRelay }, true, 0.55},
-	{"MiB resident with 100 idle peers", func(s summary) number { return s.GalleonRSSMebi }, false, 80},
+	{"MiB with 100 idle peers, pages in common once", func(s summary) number { return s.GalleonRSSMebi }, false, 80},
 }
 
 // table prints all figures as min / median / max over the rounds, and the bars.

@@ -16,6 +16,8 @@ import (
 const (
 	iperfOmit    = 1 // seconds at the beginning that do not count
 	iperfSeconds = 3 // that do
+	// profileSeconds takes its place when there is a profile to be taken, at 100 samples a second.
+	profileSeconds = 10
 )
 
 // flow is a run of iperf3's client at a, towards the server at b.
@@ -90,12 +92,16 @@ func (f *flow) end() (float64, error) {
 
 // tcp measures a number of flows, and with it the processor time of the daemons, in seconds per gigabit.
 func (s *system) tcp(ctx context.Context, from, to *end, flows int) (mbps, perGbit float64, err error) {
-	f, err := s.startFlow(from, to, flows, iperfSeconds)
+	seconds := iperfSeconds
+	if s.env.profile != "" {
+		seconds = profileSeconds
+	}
+	f, err := s.startFlow(from, to, flows, seconds)
 	if err != nil {
 		return 0, 0, err
 	}
 	// The processors' time is taken in the middle of the flow, when it has its pace, and related to its rate.
-	const lead, tail = (iperfOmit + 1) * time.Second / 1, 500 * time.Millisecond
+	const lead, tail = (iperfOmit + 1) * time.Second, 500 * time.Millisecond
 	cpu := func(after time.Duration) (used time.Duration, at time.Time) {
 		if err == nil {
 			err = pause(ctx, after)
@@ -105,8 +111,15 @@ func (s *system) tcp(ctx context.Context, from, to *end, flows int) (mbps, perGb
 		}
 		return used, time.Now()
 	}
+	profile := func() {
+		if err == nil && s.env.profile != "" {
+			err = s.toggleProfiles()
+		}
+	}
 	before, began := cpu(lead)
-	after, ended := cpu((iperfOmit+iperfSeconds)*time.Second - lead - tail)
+	profile()
+	after, ended := cpu(time.Duration(iperfOmit+seconds)*time.Second - lead - tail)
+	profile()
 	mbps, e := f.end()
 	if err = errors.Join(err, e); err != nil {
 		return 0, 0, err
