@@ -52,13 +52,15 @@ func (s *supervisor) start(ch *child) error {
 	defer conf.Close()
 	cmd := exec.Command(s.binary, ch.role, "--config", s.path)
 	var entries []string
-	hand := func(name string, f *os.File) {
-		entries = append(entries, fdEntry(name, 3+len(cmd.ExtraFiles), ""))
-		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+	hand := func(name string, files ...*os.File) {
+		for i, f := range files {
+			entries = append(entries, fdEntry(name, i, 3+len(cmd.ExtraFiles), ""))
+			cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+		}
 	}
 	for _, n := range ch.fds {
 		if h, ok := s.files[n]; ok {
-			hand(n, h.file)
+			hand(n, h.all()...)
 		}
 	}
 	hand(fdConfig, conf)

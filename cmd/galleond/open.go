@@ -17,6 +17,12 @@ import (
 // initialMTU is the TUN device's until the cluster says otherwise: the least that IPv6 allows.
 const initialMTU = 1280
 
+// What the socket that carries packets is divided into, see package underlay.
+const (
+	forwardReaders = 2 // one for probes and QUIC, one for data: a goroutine reads each
+	forwardLanes   = 4 // a broken one of four takes a quarter of the flows with it until it is left
+)
+
 // settleFor is how long a first start waits for what is busy: the kernel takes a dead process's lock away a
 // moment before its sockets and its device.
 const settleFor = 2 * time.Second
@@ -27,7 +33,7 @@ type busy struct{ error }
 func (b busy) Unwrap() error { return b.error }
 
 // patiently opens something, and once more for as long as it is busy and the time has not come.
-func patiently(until time.Time, open func() (*os.File, error)) (*os.File, error) {
+func patiently(until time.Time, open func() ([]*os.File, error)) ([]*os.File, error) {
 	for {
 		f, err := open()
 		if !errors.As(err, &busy{}) || time.Now().After(until) {
@@ -37,22 +43,36 @@ func patiently(until time.Time, open func() (*os.File, error)) (*os.File, error)
 	}
 }
 
-// opening is one descriptor that a configuration asks for. An empty spec asks for none.
+// opening is one thing that a configuration asks for, as one descriptor or several. An empty spec asks for none.
 type opening struct {
 	name, spec string
-	open       func() (*os.File, error)
+	open       func() ([]*os.File, error)
+}
+
+// one makes an opening's function of one that opens a single descriptor.
+func one(open func() (*os.File, error)) func() ([]*os.File, error) {
+	return func() ([]*os.File, error) {
+		f, err := open()
+		return []*os.File{f}, err
+	}
+}
+
+// forwardOptions are those of the socket that carries packets.
+func forwardOptions(c config.Config) underlay.Options {
+	return underlay.Options{Mark: c.Fabric.Mark, Readers: forwardReaders, Lanes: forwardLanes}
 }
 
 func openings(c config.Config) []opening {
 	return []opening{
 		{fdForwardUDP, fmt.Sprintf("%s mark %d", c.Listen.Forward, c.Fabric.Mark),
-			func() (*os.File, error) { return openUDP("listen.forward", c.Listen.Forward, c.Fabric.Mark) }},
-		{fdControlUDP, c.Listen.Control.String(), func() (*os.File, error) { return openUDP("listen.control", c.Listen.Control, 0) }},
-		{fdTun, c.Fabric.Device, func() (*os.File, error) { return openTun(c.Fabric.Device) }},
-		{fdForwardSock, c.ForwardSocket(), func() (*os.File, error) { return openUnix(c.ForwardSocket()) }},
-		{fdAdminSock, c.AdminSocket(), func() (*os.File, error) { return openUnix(c.AdminSocket()) }},
-		{fdS3, c.Listen.S3, func() (*os.File, error) { return openTCP("listen.s3", c.Listen.S3) }},
-		{fdMetrics, c.Listen.Metrics, func() (*os.File, error) { return openTCP("listen.metrics", c.Listen.Metrics) }},
+			func() ([]*os.File, error) { return openUDP("listen.forward", c.Listen.Forward, forwardOptions(c)) }},
+		{fdControlUDP, c.Listen.Control.String(),
+			func() ([]*os.File, error) { return openUDP("listen.control", c.Listen.Control, underlay.Options{}) }},
+		{fdTun, c.Fabric.Device, one(func() (*os.File, error) { return openTun(c.Fabric.Device) })},
+		{fdForwardSock, c.ForwardSocket(), one(func() (*os.File, error) { return openUnix(c.ForwardSocket()) })},
+		{fdAdminSock, c.AdminSocket(), one(func() (*os.File, error) { return openUnix(c.AdminSocket()) })},
+		{fdS3, c.Listen.S3, one(func() (*os.File, error) { return openTCP("listen.s3", c.Listen.S3) })},
+		{fdMetrics, c.Listen.Metrics, one(func() (*os.File, error) { return openTCP("listen.metrics", c.Listen.Metrics) })},
 	}
 }
 
@@ -69,14 +89,14 @@ func open(c config.Config, files map[string]held, upgraded bool, log *slog.Logge
 	defer func() {
 		if err != nil {
 			for _, n := range opened {
-				files[n].file.Close()
+				files[n].close()
 				delete(files, n)
 			}
 		}
 	}()
 	steps := openings(c)
 	if files[fdLock].file == nil {
-		steps = append([]opening{{fdLock, c.DataDir, func() (*os.File, error) { return lock(c.DataDir) }}}, steps...)
+		steps = append([]opening{{fdLock, c.DataDir, one(func() (*os.File, error) { return lock(c.DataDir) })}}, steps...)
 	} else if files[fdLock].spec != c.DataDir {
 		log.Error("data_dir changes with a restart, not with an upgrade", "is", files[fdLock].spec, "want", c.DataDir)
 	}
@@ -89,7 +109,7 @@ func open(c config.Config, files map[string]held, upgraded bool, log *slog.Logge
 		if have && old.spec == s.spec {
 			continue
 		}
-		var f *os.File
+		var f []*os.File
 		if s.spec != "" {
 			if f, err = patiently(until, s.open); err != nil && upgraded && have {
 				log.Error("what was changed is not to be had; the old one stays", "is", old.spec, "want", s.spec, "err", err)
@@ -101,14 +121,14 @@ func open(c config.Config, files map[string]held, upgraded bool, log *slog.Logge
 			}
 		}
 		if have {
-			old.file.Close()
+			old.close()
 			delete(files, s.name)
 			if s.name == fdForwardSock || s.name == fdAdminSock {
 				_ = os.Remove(old.spec)
 			}
 		}
 		if f != nil {
-			files[s.name] = held{f, s.spec}
+			files[s.name] = held{f[0], f[1:], s.spec}
 			opened = append(opened, s.name)
 		}
 		if s.name == fdLock {
@@ -118,14 +138,14 @@ func open(c config.Config, files map[string]held, upgraded bool, log *slog.Logge
 	return nil
 }
 
-func openUDP(key string, addr config.Endpoint, mark int) (*os.File, error) {
-	// Whoever reads the socket turns its offloads on. quic-go, which reads control's, knows no runs.
-	s, err := underlay.Listen(addr.AddrPort, underlay.Options{Mark: mark, NoOffload: true})
+func openUDP(key string, addr config.Endpoint, o underlay.Options) ([]*os.File, error) {
+	o.NoOffload = true // whoever reads the socket turns its offloads on: quic-go, which reads control's, knows no runs
+	s, err := underlay.Listen(addr.AddrPort, o)
 	if err != nil {
 		return nil, inUse(key, addr.String(), err)
 	}
 	defer s.Close()
-	return s.File()
+	return s.Files()
 }
 
 func openTun(name string) (*os.File, error) {

@@ -31,15 +31,16 @@ func newLogger(c config.Log) *slog.Logger { return node.NewLogger(os.Stderr, c) 
 func runForward(c config.Config, files map[string]held) error {
 	renice(niceForward)
 	log := newLogger(c.Log).With("process", roleForward)
-	f, err := need(files, fdForwardUDP)
+	udp, err := needAll(files, fdForwardUDP)
 	if err != nil {
 		return err
 	}
-	socket, err := underlay.FromFile(f, underlay.Options{Mark: c.Fabric.Mark})
+	socket, err := underlay.FromFiles(udp, forwardOptions(c))
 	if err != nil {
 		return err
 	}
-	if f, err = need(files, fdTun); err != nil {
+	f, err := need(files, fdTun)
+	if err != nil {
 		return err
 	}
 	device, err := tun.FromFile(f)

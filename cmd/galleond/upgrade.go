@@ -36,12 +36,14 @@ func (s *supervisor) upgrade() error {
 	notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonic().Microseconds()))
 	var entries, pids []string
 	for n, h := range s.files {
-		fd, err := keepOnExec(h.file, true)
-		if err != nil {
-			return fmt.Errorf("keep descriptor %s open: %w", n, err)
+		for i, f := range h.all() {
+			fd, err := keepOnExec(f, true)
+			if err != nil {
+				return fmt.Errorf("keep descriptor %s open: %w", n, err)
+			}
+			defer keepOnExec(f, false) //nolint:errcheck // it is closed with the process at the latest
+			entries = append(entries, fdEntry(n, i, fd, h.spec))
 		}
-		defer keepOnExec(h.file, false) //nolint:errcheck // it is closed with the process at the latest
-		entries = append(entries, fdEntry(n, fd, h.spec))
 	}
 	for _, ch := range s.children {
 		if ch.running {

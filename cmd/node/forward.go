@@ -63,6 +63,7 @@ func NewForward(env ForwardEnv) *Forward {
 		Socket: env.Socket, Device: env.Device, ProbeInterval: env.Config.Fabric.ProbeInterval,
 		Emit: emit[fabric.Event](env.Log, "fabric"), Routes: f.setRoutes,
 	})
+	env.Socket.OnShortfall(emit[underlay.Shortfall](env.Log, "fabric"))
 	f.net = netcfg.New(env.Kernel, emit[netcfg.Event](env.Log, "netcfg"))
 	return f
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/galleon-net/galleon/fabric"
 	"github.com/galleon-net/galleon/fabric/topo"
+	"github.com/galleon-net/galleon/fabric/underlay"
 	"github.com/galleon-net/galleon/replication"
 	"github.com/galleon-net/galleon/replication/store"
 )
@@ -72,6 +74,8 @@ func (k collector) Collect(out chan<- prometheus.Metric) {
 var (
 	peerLabels = []string{"peer", "name"}
 	flowLabels = []string{"policy", "bucket", "to"}
+
+	readerLabels = []string{"reader"}
 )
 
 func collectFabric(out chan<- prometheus.Metric, f fabric.Status) {
@@ -93,7 +97,24 @@ func collectFabric(out chan<- prometheus.Metric, f fabric.Status) {
 		counter(out, "galleon_dropped_packets", "packets dropped, by reason", float64(n), []string{"reason"}, []string{reason})
 	}
 	counter(out, "galleon_relayed_octets", "octets carried for others", float64(f.Relayed.Octets))
-	counter(out, "galleon_socket_kernel_drops", "datagrams that the kernel dropped for lack of buffer", float64(f.Socket.KernelDrops))
+	collectSocket(out, f.Socket)
+}
+
+func collectSocket(out chan<- prometheus.Metric, s underlay.Stats) {
+	counter(out, "galleon_socket_datagrams_in", "datagrams received, without QUIC's", float64(s.In))
+	counter(out, "galleon_socket_datagrams_out", "datagrams sent, without QUIC's", float64(s.Out))
+	counter(out, "galleon_socket_runs_in", "runs of datagrams that the kernel joined (GRO)", float64(s.InRuns))
+	counter(out, "galleon_socket_runs_out", "runs of datagrams that the kernel cut (GSO)", float64(s.OutRuns))
+	counter(out, "galleon_socket_send_errors", "datagrams that the kernel refused to send", float64(s.SendErrors))
+	counter(out, "galleon_socket_queue_drops", "QUIC datagrams dropped since QUIC did not read", float64(s.QueueDrops))
+	counter(out, "galleon_socket_kernel_drops", "datagrams, or runs, that the kernel dropped for lack of buffer", float64(s.KernelDrops))
+	gauge(out, "galleon_socket_lanes", "source ports that data is sent from", float64(s.Lanes))
+	for i, r := range s.Readers {
+		reader := []string{strconv.Itoa(i)}
+		counter(out, "galleon_socket_reader_drops", "datagrams, or runs, for which the receive buffer was full; reader 0 has probes and QUIC", float64(r.Drops), readerLabels, reader)
+		gauge(out, "galleon_socket_reader_buffer_octets", "size of the receive buffer", float64(r.Buffer), readerLabels, reader)
+		gauge(out, "galleon_socket_reader_queued_octets", "octets waiting in the receive buffer", float64(r.Queued), readerLabels, reader)
+	}
 }
 
 func collectStore(out chan<- prometheus.Metric, s store.Stats) {

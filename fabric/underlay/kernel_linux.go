@@ -1,8 +1,10 @@
 package underlay
 
 import (
+	"errors"
 	"fmt"
-	"os"
+	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,9 +13,9 @@ import (
 // kernel is the network of Listen: recvmmsg and sendmmsg on UDP sockets. golang.org/x/net has both,
 // but makes a net.UDPAddr for every packet read, and knows no runs; here an address stays a value.
 type kernel struct {
-	*port         // the first reader, and lane 0
-	ports []*port // all readers
-	lanes []*port
+	*port         // the first reader
+	ports []*port // the readers
+	lanes []*port // lane 0 is the first reader
 	gro   bool
 	gso   atomic.Bool
 	short *shortfalls
@@ -22,16 +24,32 @@ type kernel struct {
 	writers sync.Pool    // of *batch
 }
 
-func newKernel(readers, lanes []*port, o Options) (*kernel, error) {
-	k := &kernel{port: readers[0], ports: readers, lanes: lanes, short: new(shortfalls)}
+// newKernel takes sockets in the order of files. It owns them when there is no error.
+func newKernel(conns []*net.UDPConn, o Options) (*kernel, error) {
+	k := &kernel{short: new(shortfalls), gro: true}
 	k.writers.New = func() any { return newBatch(sendmmsg) }
-	k.gro = true
-	for _, p := range readers {
-		gro, err := p.listen(o, k.short)
+	for _, c := range conns {
+		p, err := newPort(c)
 		if err != nil {
 			return nil, err
 		}
-		k.gro = k.gro && gro
+		if err := p.configure(o); err != nil {
+			return nil, err
+		}
+		if k.port == nil {
+			k.port = p
+			k.lanes = append(k.lanes, p)
+		}
+		if p.localPort() == k.localPort() {
+			k.ports = append(k.ports, p)
+		} else {
+			k.lanes = append(k.lanes, p)
+		}
+	}
+	k.ports = group(k.ports, o, k.short)
+	k.lanes = moreLanes(k.lanes, o, k.short)
+	for _, p := range k.ports {
+		k.gro = p.listen(o, k.short) && k.gro
 	}
 	if !o.NoOffload {
 		if err := k.segments(); err != nil {
@@ -67,7 +85,16 @@ func (k *kernel) readerStats() []ReaderStats {
 
 func (k *kernel) buffers() (int, int) { return k.readBuf, k.writeBuf }
 
-func (k *kernel) file() (*os.File, error) { return k.duplicate("udp " + k.LocalAddr().String()) }
+func (k *kernel) laneCount() int { return len(k.lanes) }
+
+// Close closes everything. The port is free when those are closed, too, that were handed over.
+func (k *kernel) Close() error {
+	var errs error
+	for _, p := range slices.Concat(k.ports, k.lanes[1:]) {
+		errs = errors.Join(errs, p.Close())
+	}
+	return errs
+}
 
 func (k *kernel) SetReadDeadline(t time.Time) error {
 	for _, p := range k.ports {

@@ -195,16 +195,7 @@ func TestOverflowCounterWraps(t *testing.T) {
 // TestHandOver: a successor takes the port over by its descriptor, and no packet is refused between.
 func TestHandOver(t *testing.T) {
 	a, old := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
-	f, err := old.File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	young, err := FromFile(f, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer young.Close()
-	f.Close()
+	young := handOver(t, old, Options{})
 	if young.LocalAddr() != old.LocalAddr() {
 		t.Fatalf("%s was handed over as %s", old.LocalAddr(), young.LocalAddr())
 	}
@@ -218,16 +209,36 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
+// handOver gives a socket's descriptors to a successor, all or the first few.
+func handOver(t *testing.T, old *Socket, o Options, few ...int) *Socket {
+	t.Helper()
+	files, err := old.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeFiles(files)
+	if len(few) > 0 {
+		closeFiles(files[few[0]:])
+		files = files[:few[0]]
+	}
+	young, err := FromFiles(files, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { young.Close() })
+	return young
+}
+
 // TestBlockingDescriptor: whoever holds a duplicate can make the socket blocking for everybody. Close
 // must end a reader all the same.
 func TestBlockingDescriptor(t *testing.T) {
 	s := listen(t, "127.0.0.1:0")
-	f, err := s.File()
+	files, err := s.Files()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	if err := unix.SetNonblock(int(f.Fd()), false); err != nil {
+	defer closeFiles(files)
+	if err := unix.SetNonblock(int(files[0].Fd()), false); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error)
@@ -242,7 +253,7 @@ func TestBlockingDescriptor(t *testing.T) {
 	}
 }
 
-func TestFromFileRefusesOthers(t *testing.T) {
+func TestFromFilesRefusesOthers(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -253,7 +264,7 @@ func TestFromFileRefusesOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := FromFile(f, Options{}); err == nil {
+	if _, err := FromFiles([]*os.File{f}, Options{}); err == nil {
 		t.Error("took over a TCP socket")
 	}
 	null, err := os.Open(os.DevNull)
@@ -261,7 +272,10 @@ func TestFromFileRefusesOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	if _, err := FromFile(null, Options{}); err == nil {
+	if _, err := FromFiles([]*os.File{null}, Options{}); err == nil {
 		t.Error("took over a file")
+	}
+	if _, err := FromFiles(nil, Options{}); err == nil {
+		t.Error("took over nothing")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"syscall"
 )
 
@@ -37,45 +36,18 @@ func Listen(addr netip.AddrPort, o Options) (*Socket, error) {
 	case err != nil:
 		return nil, fmt.Errorf("listen on UDP %s: %w", addr, err)
 	}
-	return open(c, o)
-}
-
-// FromFile makes a Socket of a descriptor that another process handed over. The caller still closes f.
-func FromFile(f *os.File, o Options) (*Socket, error) {
-	pc, err := net.FilePacketConn(f)
-	if err != nil {
-		return nil, fmt.Errorf("take over UDP socket %s: %w", f.Name(), err)
-	}
-	c, ok := pc.(*net.UDPConn)
-	if !ok {
-		pc.Close()
-		return nil, fmt.Errorf("take over UDP socket %s: it is a %s socket", f.Name(), pc.LocalAddr().Network())
-	}
-	return open(c, o)
+	return open([]*net.UDPConn{c}, o)
 }
 
 // open sets the socket options. They are set again after a hand-over, for the predecessor may have
 // been an older version with others.
-func open(c *net.UDPConn, o Options) (*Socket, error) {
-	s, err := assemble(c, o)
+func open(conns []*net.UDPConn, o Options) (*Socket, error) {
+	k, err := newKernel(conns, o)
 	if err != nil {
-		c.Close()
-		return nil, fmt.Errorf("set up UDP socket %s: %w", c.LocalAddr(), err)
-	}
-	return s, nil
-}
-
-func assemble(c *net.UDPConn, o Options) (*Socket, error) {
-	p, err := newPort(c)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.configure(o); err != nil {
-		return nil, err
-	}
-	k, err := newKernel([]*port{p}, []*port{p}, o)
-	if err != nil {
-		return nil, err
+		for _, c := range conns {
+			c.Close()
+		}
+		return nil, fmt.Errorf("set up UDP socket %s: %w", conns[0].LocalAddr(), err)
 	}
 	return newSocket(k, k.short), nil
 }

@@ -13,5 +13,5 @@ var errNotLinux = errors.New("open the underlay socket: galleond runs on Linux o
 // Listen works on Linux only.
 func Listen(netip.AddrPort, Options) (*Socket, error) { return nil, errNotLinux }
 
-// FromFile works on Linux only.
-func FromFile(*os.File, Options) (*Socket, error) { return nil, errNotLinux }
+// FromFiles works on Linux only.
+func FromFiles([]*os.File, Options) (*Socket, error) { return nil, errNotLinux }

@@ -1,6 +1,7 @@
 package underlay
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -91,31 +92,29 @@ func size(fd, opt, force, n int) int {
 	return got / 2 // the kernel doubles for its own bookkeeping
 }
 
-// listen prepares a port to be read from: its receive buffer, and what beside the datagrams is asked for.
-func (p *port) listen(o Options, short *shortfalls) (gro bool, err error) {
+// listen prepares a port to be read from: its receive buffer, and what beside the datagrams is asked for. It
+// says whether runs come up whole.
+func (p *port) listen(o Options, short *shortfalls) (runs bool) {
 	p.reader = newBatch(recvmmsg)
-	err = p.control(func(fd int) error {
+	err := p.control(func(fd int) error {
 		p.readBuf = size(fd, unix.SO_RCVBUF, unix.SO_RCVBUFFORCE, o.ReadBuffer)
-		if err := unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_RECVTOS, 1); err != nil {
-			short.say(ShortTOS, fmt.Errorf("ask for the TOS of IPv4 packets: %w; congestion marks on the way are not seen", err))
-		}
+		err := unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_RECVTOS, 1)
 		if p.v6 {
-			if err := unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_RECVTCLASS, 1); err != nil {
-				short.say(ShortTOS, fmt.Errorf("ask for the traffic class of IPv6 packets: %w; congestion marks on the way are not seen", err))
-			}
+			err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_RECVTCLASS, 1))
 		}
-		want := 1
+		if err != nil {
+			short.say(ShortTOS, fmt.Errorf("ask for TOS and traffic class: %w; congestion marks on the way are not seen", err))
+		}
 		if o.NoOffload {
-			want = 0 // a predecessor may have had it on
+			_ = unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 0) // a predecessor may have had it on
+			return nil
 		}
-		err := unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, want)
-		if err != nil && !o.NoOffload {
-			short.say(ShortGRO, fmt.Errorf("ask for runs that arrive: %w; datagrams are read one by one, which costs throughput; Linux 5.0 or newer has it", err))
-		}
-		gro = err == nil && !o.NoOffload
-		return nil
+		return unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1)
 	})
-	return gro, err
+	if err != nil {
+		short.say(ShortGRO, fmt.Errorf("ask for runs that arrive: %w; datagrams are read one by one, which costs throughput; Linux 5.0 or newer has it", err))
+	}
+	return err == nil && !o.NoOffload
 }
 
 // segments says whether the kernel takes runs. It must be asked: one that does not know UDP_SEGMENT ignores

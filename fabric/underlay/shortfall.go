@@ -1,6 +1,9 @@
 package underlay
 
-import "sync"
+import (
+	"log/slog"
+	"sync"
+)
 
 // What a Shortfall is about.
 const (
@@ -9,7 +12,6 @@ const (
 	ShortTOS     = "tos"     // TOS is not read
 	ShortReaders = "readers" // there are fewer than asked for
 	ShortLanes   = "lanes"   // there are fewer than asked for
-	ShortBuffer  = "buffer"  // a receive buffer is smaller than asked for
 )
 
 // Shortfall is something that the kernel does not do for a socket, which goes on without it.
@@ -17,6 +19,12 @@ type Shortfall struct {
 	What string // one of the above
 	Err  error  // why, and what follows
 }
+
+// Name and LogValue make it an event.
+func (s Shortfall) Name() string { return "underlay." + s.What + ".refused" }
+
+// LogValue gives the reason.
+func (s Shortfall) LogValue() slog.Value { return slog.GroupValue(slog.String("err", s.Err.Error())) }
 
 // shortfalls says each thing once, to whoever comes to hear it.
 type shortfalls struct {

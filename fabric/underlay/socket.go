@@ -24,6 +24,13 @@ type Options struct {
 	ReadBuffer  int  // octets; 0 means DefaultBuffer
 	WriteBuffer int  // octets; 0 means DefaultBuffer
 	NoOffload   bool // one datagram at a time, also where the kernel takes runs
+
+	// Readers is how many sockets the port shall have, each with a receive buffer of its own and to be read by
+	// ReadBatch; see the package comment for what arrives where. 0 means 1, more than MaxReaders are not opened.
+	Readers int
+	// Lanes is how many source ports Packet.Lane chooses from. 0 means 1, the port itself; more than
+	// wire.MaxLanes are not opened.
+	Lanes int
 }
 
 // network is what a Socket stands on: the kernel, or a simulation.
@@ -36,7 +43,8 @@ type network interface {
 	write(p []Packet) error
 	offloads() Offloads
 	readerStats() []ReaderStats
-	file() (*os.File, error)
+	laneCount() int
+	files() ([]*os.File, error)
 	buffers() (read, write int)
 	LocalAddr() net.Addr
 	SetReadDeadline(time.Time) error
@@ -95,18 +103,29 @@ func (s *Socket) ReadBatch(reader int, p []Packet) (int, error) {
 func (s *Socket) Pump(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { s.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	p := make([]Packet, 4)
-	for i := range p {
-		p[i].Buf = make([]byte, ReadLen)
-	}
-	for {
-		if _, err := s.ReadBatch(0, p); err != nil {
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return nil
+	pump := func(reader int) error {
+		p := make([]Packet, 4)
+		for i := range p {
+			p[i].Buf = make([]byte, ReadLen)
+		}
+		for {
+			if _, err := s.ReadBatch(reader, p); err != nil {
+				if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+					return nil
+				}
+				return err
 			}
-			return err
 		}
 	}
+	// All must be read: the kernel may divide otherwise than it was asked to.
+	var others sync.WaitGroup
+	errs := make([]error, s.Readers())
+	for r := 1; r < s.Readers(); r++ {
+		others.Go(func() { errs[r] = pump(r) })
+	}
+	errs[0] = pump(0)
+	others.Wait()
+	return errors.Join(errs...)
 }
 
 // WriteBatch sends every packet it can, in order; what fails does not stop the rest. The error joins
@@ -181,11 +200,15 @@ func (s *Socket) Buffers() (read, write int) { return s.net.buffers() }
 // LocalAddr is the address listened on; the port is the one chosen if 0 was asked.
 func (s *Socket) LocalAddr() netip.AddrPort { return addrPort(s.net.LocalAddr()) }
 
-// File returns a descriptor of the same port for another process; the socket stays usable. Whoever
-// receives the File closes it. Packets go to whichever process reads first, so stop reading here.
-func (s *Socket) File() (*os.File, error) { return s.net.file() }
+// Lanes is how many source ports there are.
+func (s *Socket) Lanes() int { return s.net.laneCount() }
 
-// SetReadDeadline ends a ReadBatch that waits beyond t; the zero time means never.
+// Files returns descriptors of the same port and its lanes for another process, in the order that FromFiles
+// wants; the socket stays usable. Whoever receives the Files closes them. Packets go to whichever process
+// reads first, so stop reading here.
+func (s *Socket) Files() ([]*os.File, error) { return s.net.files() }
+
+// SetReadDeadline ends every ReadBatch that waits beyond t; the zero time means never.
 func (s *Socket) SetReadDeadline(t time.Time) error { return s.net.SetReadDeadline(t) }
 
 // Close closes the port and QUIC's side of it.

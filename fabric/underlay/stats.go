@@ -3,7 +3,7 @@ package underlay
 import "sync/atomic"
 
 // Stats counts datagrams since the socket was made: one for each in a run. All numbers only grow, but for
-// those in Readers that say otherwise.
+// what is said of the present: Offloads, Lanes, and some in Readers.
 type Stats struct {
 	In, Out             uint64 // Galleon datagrams
 	InBytes, OutBytes   uint64 // their octets
@@ -16,6 +16,8 @@ type Stats struct {
 	Truncated           uint64 // longer than the buffer they were read into
 	Strange             uint64 // neither Galleon nor QUIC, empty, or from a virtual address
 	SendErrors, TooLong uint64 // datagrams that the kernel refused; of these, for their size
+	Offloads            Offloads
+	Lanes               int // source ports
 	Readers             []ReaderStats
 }
 
@@ -43,7 +45,7 @@ func (s *Socket) Stats() Stats {
 		CarriedIn: c.carriedIn.Load(), CarriedOut: c.carriedOut.Load(),
 		QueueDrops: c.queueDrops.Load(), Truncated: c.truncated.Load(), Strange: c.strange.Load(),
 		SendErrors: c.sendErrors.Load(), TooLong: c.tooLong.Load(),
-		Readers: s.net.readerStats(),
+		Offloads: s.net.offloads(), Lanes: s.net.laneCount(), Readers: s.net.readerStats(),
 	}
 	for _, r := range st.Readers {
 		st.KernelDrops += r.Drops

@@ -50,6 +50,8 @@ func (c conn) offloads() Offloads         { return Offloads{} }
 func (c conn) readerStats() []ReaderStats { return make([]ReaderStats, 1) }
 func (c conn) buffers() (int, int)        { return 0, 0 }
 
-func (c conn) file() (*os.File, error) {
+func (c conn) laneCount() int { return 1 }
+
+func (c conn) files() ([]*os.File, error) {
 	return nil, errors.New("hand over a simulated socket: it has no descriptor")
 }
