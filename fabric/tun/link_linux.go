@@ -73,7 +73,7 @@ func (s *Stats) read(attrs []byte) error {
 		case kind == unix.IFLA_TXQLEN && len(v) >= 4:
 			s.QueueLen = int(binary.NativeEndian.Uint32(v))
 		case kind == unix.IFLA_GSO_MAX_SIZE && len(v) >= 4:
-			s.MaxSuper = int(binary.NativeEndian.Uint32(v))
+			s.MaxSuper = int(binary.NativeEndian.Uint32(v)) - 1
 		case kind == unix.IFLA_STATS64 && len(v) >= 8*8:
 			// struct rtnl_link_stats64: the kernel receives what we write.
 			at := func(i int) uint64 { return binary.NativeEndian.Uint64(v[8*i:]) }
