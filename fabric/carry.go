@@ -42,7 +42,7 @@ func (f *forwarder) carry(to netip.AddrPort, b []byte) error {
 	if pkt, ok = next.ring.AppendTag(pkt); !ok {
 		return fmt.Errorf("carry a session packet to %s: no keys with %s", dest, next.id)
 	}
-	next.link.out.add(len(pkt))
+	next.link.out[0].add(len(pkt))
 	return f.socket.WriteBatch([]underlay.Packet{{Buf: pkt, Addr: *addr}})
 }
 

@@ -50,7 +50,21 @@ type LinkChanged struct {
 	RTT      time.Duration
 }
 
-// LinkMTU is a new verdict on how large a datagram from the peer may be.
+// LaneLeft is a source port of ours toward a peer that is not used any more: its flows take the others.
+type LaneLeft struct {
+	Peer topo.RouterID
+	Lane int
+	Why  string
+}
+
+// LaneBack is one that is used again.
+type LaneBack struct {
+	Peer topo.RouterID
+	Lane int
+	Why  string
+}
+
+// LinkMTU is a new verdict on how large a datagram to the peer may be.
 type LinkMTU struct {
 	Peer topo.RouterID
 	MTU  int // octets of UDP payload
@@ -110,6 +124,8 @@ func (SessionDown) Name() string         { return "fabric.session.down" }
 func (DialFailed) Name() string          { return "fabric.dial.failed" }
 func (LinkChanged) Name() string         { return "fabric.link.changed" }
 func (LinkMTU) Name() string             { return "fabric.link.mtu" }
+func (LaneLeft) Name() string            { return "fabric.lane.left" }
+func (LaneBack) Name() string            { return "fabric.lane.back" }
 func (LinkMoved) Name() string           { return "fabric.link.moved" }
 func (Rerouted) Name() string            { return "fabric.rerouted" }
 func (RoutesChanged) Name() string       { return "fabric.routes.changed" }
@@ -140,6 +156,13 @@ func (e LinkChanged) LogValue() slog.Value {
 
 func (e LinkMTU) LogValue() slog.Value {
 	return slog.GroupValue(peerAttr(e.Peer), slog.Int("mtu", e.MTU), slog.String("why", e.Why))
+}
+
+func (e LaneLeft) LogValue() slog.Value { return laneValue(e.Peer, e.Lane, e.Why) }
+func (e LaneBack) LogValue() slog.Value { return laneValue(e.Peer, e.Lane, e.Why) }
+
+func laneValue(peer topo.RouterID, lane int, why string) slog.Value {
+	return slog.GroupValue(peerAttr(peer), slog.Int("lane", lane), slog.String("why", why))
 }
 
 func (e LinkMoved) LogValue() slog.Value {

@@ -134,7 +134,7 @@ func (o *outward) packet(p tun.Packet) {
 		o.runs.Add(d, w.addr, ip.tos, w.lane)
 	}
 	w.egress.out.addN(n, octets)
-	w.next.link.out.addN(n, sent)
+	w.next.link.out[w.lane].addN(n, sent)
 }
 
 // seal appends the datagram of a packet to what is sent next.

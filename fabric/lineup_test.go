@@ -84,7 +84,7 @@ func newLineup(t testing.TB) *lineup {
 			var secret seal.Secret
 			p := topo.PairOf(self, r)
 			secret[0], secret[1] = byte(p.A), byte(p.B)
-			if err := fc.ring.Install(seal.Offer{Epoch: 1, Secret: secret, Suite: seal.AES128GCM, Lanes: lanes}, now); err != nil {
+			if err := fc.ring.Install(seal.Offer{Epoch: 1, Secret: secret, Suite: seal.AES128GCM, Lanes: 1}, now); err != nil {
 				t.Fatal(err)
 			}
 			if err := fc.ring.Confirm(1, now); err != nil {

@@ -8,50 +8,65 @@ import (
 	"github.com/galleon-net/galleon/fabric/wire"
 )
 
-// fullEvery is how often a probe is as large as the fabric's largest datagram. At 20 probes a second that is
-// 2.5 of them, or 30 kbit/s: enough to notice a black hole within a second or two.
-const fullEvery = 8
-
-// smallDatagram is what a link is trusted with when full size is swallowed: the datagram of the smallest
-// fabric MTU, so that even then IPv6 can be carried.
+// smallDatagram is what a link is trusted with before it proved more: the datagram of the smallest fabric MTU,
+// so that IPv6 can always be carried.
 const smallDatagram = wire.MinMTU + wire.Overhead
+
+// usualDatagram is what is asked of a link first: nearly every path carries it.
+const usualDatagram = SafeMTU + wire.Overhead
+
+// Octets of IP and UDP header round a datagram.
+const (
+	headers4 = 20 + 8
+	headers6 = 40 + 8
+)
 
 // link is the direct path to one peer: where it leads, and what the probes say of it. It is born with the
 // first direct session of each life of the peer and outlives the session: it is judged by probes alone.
 type link struct {
 	life   uint64 // of the peer: its probe numbers start again when it does
 	addr   netip.AddrPort
+	from   [wire.MaxLanes]netip.AddrPort // where the peer's packets of each lane come from; from[0] is addr
 	health *health.Link
-	seq    uint32 // of our last probe
-	sent   int64  // when the peer sent the probe that we echo, by its clock
-
-	local int // octets that our own interface takes toward addr; 0 is no limit met
-	rate  rates
+	lanes  int   // source ports of ours that are asked
+	report bool  // the peer understands reports
+	sent   int64 // when the peer sent the probe that we echo, by its clock
+	rate   rates
 }
 
-// newLink begins a link. Our numbers go on from what the time since start allows, so that they never go
-// back in the life of this process, whatever link they belong to: the peer may hold an older one, and
-// would take numbers that it has seen for old probes.
-func newLink(addr netip.AddrPort, life uint64, interval time.Duration, mtu int, now, start time.Time) *link {
-	return &link{
-		life: life, addr: addr, seq: uint32(now.Sub(start)/interval) + 1,
-		health: health.New(health.Config{
-			Interval: interval, FullEvery: fullEvery, FullSize: mtu + wire.Overhead, SmallSize: min(smallDatagram, mtu+wire.Overhead),
-		}, now),
+// newLink begins the link that session s found. Our numbers go on from what the time since start allows, so
+// that they never go back in the life of this process, whatever link they belong to: the peer may hold an
+// older one, and would take numbers that it has seen for old probes. A slot has two probes at most.
+func newLink(s *pairSession, interval time.Duration, now, start time.Time) *link {
+	full, head := s.mtu+wire.Overhead, headers4
+	if s.addr.Addr().Is6() {
+		head = headers6
 	}
+	l := &link{life: s.life, addr: s.addr, report: s.shared&wire.FeatureReports != 0}
+	l.from[0] = s.addr
+	if l.lanes = 1; l.report {
+		l.lanes = s.offer.Lanes
+	}
+	l.health = health.New(health.Config{
+		Interval: interval, Reports: l.report, Lanes: l.lanes, First: 2*uint64(now.Sub(start)/interval) + 1,
+		Base: min(smallDatagram, full), Usual: min(usualDatagram, full), Max: full, Head: head,
+	}, now)
+	return l
 }
 
-// probe numbers the next probe and says what it tells the peer. start is when this process's clock began.
-func (l *link) probe(now, start time.Time, mtu int) wire.ProbeBody {
-	l.seq++
+// body is what a probe tells the peer. start is when this process's clock began.
+func (l *link) body(p health.Probe, now, start time.Time) wire.ProbeBody {
 	echo := l.health.Echo()
-	b := wire.ProbeBody{Seq: l.seq, Sent: int64(now.Sub(start)), Received: echo.Received}
+	b := wire.ProbeBody{Seq: uint32(p.Seq), Sent: int64(now.Sub(start)), Received: echo.Received}
 	if echo.Seq > 0 {
 		b.Echo, b.EchoSeq, b.EchoSent, b.Held = true, uint32(echo.Seq), l.sent, now.Sub(echo.At)
 	}
-	if l.health.FullSize(uint64(l.seq)) {
-		// The header and the seal are in every probe; a tag is not, but a relayed packet has one.
-		b.Size = mtu + wire.Overhead - wire.HeaderLen - wire.SealLen
+	if p.Size > 0 {
+		// A probe has no tag; a relayed packet of that size has one.
+		b.Size = p.Size - wire.HeaderLen - wire.SealLen
+	}
+	if r := echo.Report; l.report {
+		b.Report = wire.Report{Present: true, Heard: r.Heard, LossPPM: r.LossPPM, MTU: uint16(r.MTU), Lanes: r.Lanes}
 	}
 	return b
 }
@@ -62,20 +77,16 @@ func (l *link) heard(p heardProbe) []health.Event {
 	if p.body.Echo {
 		s.EchoSeq, s.Hold = uint64(p.body.EchoSeq), p.body.Held
 	}
+	r := p.body.Report
+	if l.report && !r.Present {
+		return nil // a peer that agreed to send reports sends them
+	}
+	s.Report = health.Report{Heard: r.Heard, LossPPM: r.LossPPM, MTU: int(r.MTU), Lanes: r.Lanes}
 	events := l.health.Heard(p.at, s)
 	if l.health.Echo().Seq == s.Seq {
 		l.sent = p.body.Sent
 	}
 	return events
-}
-
-// mtu is the largest datagram that arrives from the peer, or that we can send; 0 is not judged yet.
-func (l *link) mtu() int {
-	m := l.health.Status().MTU
-	if l.local > 0 && (m == 0 || l.local < m) {
-		return l.local
-	}
-	return m
 }
 
 const (

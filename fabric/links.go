@@ -14,18 +14,21 @@ import (
 // linked notes where a new direct session found the peer.
 func (m *Mesh) linked(now time.Time, p *peer, s *pairSession) {
 	if p.link == nil || p.link.life != s.life {
-		p.link = newLink(s.addr, s.life, m.env.ProbeInterval, m.conf.FabricMTU, now, m.start)
+		p.link = newLink(s, m.env.ProbeInterval, now, m.start)
 		m.judged(now, p, nil)
 	}
-	m.moved(p, s.addr)
+	m.moved(now, p, s.addr)
 }
 
-// moved changes the address that a peer's packets go to.
-func (m *Mesh) moved(p *peer, addr netip.AddrPort) {
+// moved changes the address that a peer's packets go to. Its other lanes tell of theirs themselves.
+func (m *Mesh) moved(now time.Time, p *peer, addr netip.AddrPort) {
 	if old := p.face.addr.Load(); old != nil && *old == addr {
 		return
 	}
-	p.link.addr, p.link.local = addr, 0
+	if p.link.addr != addr {
+		p.link.health.Moved(now)
+	}
+	p.link.addr, p.link.from[0] = addr, addr
 	p.face.addr.Store(&addr)
 	m.show()
 }
@@ -40,36 +43,49 @@ func (m *Mesh) linkDown(p *peer, now time.Time) bool {
 	return st.State == health.Down && now.Sub(st.Since) >= downFor
 }
 
-// probeAll sends every neighbour its probe. The probes go out one by one, since they are few, from a
+// probeAll sends every neighbour the probes of this slot. They go out one by one, since they are few, from a
 // buffer that is made once.
 func (m *Mesh) probeAll(now time.Time) {
 	for _, p := range m.peers {
-		sender, ok := p.face.ring.SenderFor(0)
-		if p.link == nil || !ok {
+		if p.link == nil {
 			continue
 		}
-		body := p.link.probe(now, m.start, m.conf.FabricMTU)
-		m.probeBody = wire.AppendProbe(m.probeBody[:0], body)
-		h := wire.Header{Type: wire.Probe, HopLimit: 1, Class: topo.ClassControl, Source: m.conf.Self, Dest: p.ID}
-		pkt, err := sender.Seal(m.probePkt[:0], h, m.probeBody)
-		if err != nil {
-			continue // the lane is used up; the pairing is already at new keys
+		for _, probe := range p.link.health.Plan(now) {
+			m.probe(now, p, probe)
 		}
-		m.probePkt = pkt[:0]
-		p.link.health.Sent(now, uint64(body.Seq))
-		m.fwd.send([]underlay.Packet{{Buf: pkt, Addr: p.link.addr}})
 	}
 }
 
-// heard takes a probe from the data path.
+func (m *Mesh) probe(now time.Time, p *peer, probe health.Probe) {
+	sender, ok := p.face.ring.SenderFor(probe.Lane)
+	if !ok {
+		return
+	}
+	m.probeBody = wire.AppendProbe(m.probeBody[:0], p.link.body(probe, now, m.start))
+	h := wire.Header{Type: wire.Probe, HopLimit: 1, Class: topo.ClassControl, Source: m.conf.Self, Dest: p.ID}
+	pkt, err := sender.Seal(m.probePkt[:0], h, m.probeBody)
+	if err != nil {
+		return // the lane is used up; the pairing is already at new keys
+	}
+	m.probePkt = pkt[:0]
+	m.fwd.send([]underlay.Packet{{Buf: pkt, Addr: p.link.addr, Lane: probe.Lane}})
+}
+
+// heard takes a probe from the data path. Where it came from is where the peer's packets of that lane come
+// from: relayed ones are known by that alone.
 func (m *Mesh) heard(h heardProbe) {
 	p := m.peers[h.peer]
 	if p == nil || p.link == nil {
 		return // keys from a carried session, and no direct one yet
 	}
-	if h.from != p.link.addr {
-		m.emit(LinkMoved{Peer: p.ID, From: p.link.addr, To: h.from})
-		m.moved(p, h.from)
+	if h.from != p.link.from[h.lane] {
+		if h.lane == 0 {
+			m.emit(LinkMoved{Peer: p.ID, From: p.link.addr, To: h.from})
+			m.moved(h.at, p, h.from)
+		} else {
+			p.link.from[h.lane] = h.from
+			m.show()
+		}
 	}
 	m.judged(h.at, p, p.link.heard(h))
 }
@@ -80,7 +96,7 @@ func (m *Mesh) tickLinks(now time.Time) {
 		if p.link == nil {
 			continue
 		}
-		p.link.rate.update(now, p.face.link.out.octets.Load(), p.face.link.in.octets.Load())
+		p.link.rate.update(now, p.face.sent().Octets, p.face.link.in.octets.Load())
 		m.judged(now, p, p.link.health.Tick(now))
 	}
 }
@@ -92,24 +108,27 @@ func (m *Mesh) judged(now time.Time, p *peer, events []health.Event) {
 		p.face.usable.Store(usable)
 		m.saySoon()
 	}
+	p.face.lanes.store(p.link.health.Flows())
 	for _, e := range events {
-		if e.Kind == health.MTUChanged {
+		switch e.Kind {
+		case health.MTUChanged:
 			m.emit(LinkMTU{Peer: p.ID, MTU: e.MTU, Why: e.Why})
-		} else {
+		case health.LaneLeft:
+			m.emit(LaneLeft{Peer: p.ID, Lane: int(e.Lane), Why: e.Why})
+		case health.LaneBack:
+			m.emit(LaneBack{Peer: p.ID, Lane: int(e.Lane), Why: e.Why})
+		default:
 			m.emit(LinkChanged{Peer: p.ID, From: e.From.String(), To: e.To.String(), Why: e.Why, RTT: st.RTT})
 		}
 		m.saySoon()
 	}
 }
 
-// narrowed hears that our own interface refused a packet of that size: the way begins with a smaller
-// MTU than the fabric's.
-func (m *Mesh) narrowed(addr netip.AddrPort, octets int) {
+// narrowed hears that our own interface refused a datagram of that size.
+func (m *Mesh) narrowed(now time.Time, addr netip.AddrPort, octets int) {
 	for _, p := range m.peers {
-		if p.link != nil && p.link.addr == addr && octets > smallDatagram && p.link.local == 0 {
-			p.link.local = smallDatagram
-			m.emit(LinkMTU{Peer: p.ID, MTU: smallDatagram, Why: "the interface toward it is smaller than the fabric's datagrams"})
-			m.saySoon()
+		if p.link != nil && p.link.addr == addr {
+			m.judged(now, p, p.link.health.Refused(now, octets))
 		}
 	}
 }
@@ -128,7 +147,7 @@ func (m *Mesh) word() linkstate.Record {
 		}
 		r.Links = append(r.Links, linkstate.Link{
 			To: id, RTT: st.RTT, LossPPM: st.LossOut, RateMbps: uint32(p.link.rate.peak() / 1000),
-			MTU: p.link.mtu(), Up: st.State.Usable(),
+			MTU: st.MTU, Up: st.State.Usable(),
 		})
 	}
 	for _, a := range m.conf.Announce {

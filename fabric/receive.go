@@ -292,9 +292,9 @@ func (in *inward) relay(h wire.Header, d []byte) {
 		return
 	}
 	in.relays.add(len(pkt))
-	next.link.out.add(len(pkt))
 	// What is inside cannot be seen; the lane of the ends keeps their flows apart.
 	lane := next.lane(uint32(h.Source)<<8 ^ uint32(h.Lane))
+	next.link.out[lane].add(len(pkt))
 	in.onward.Add(pkt, *addr, in.tos, lane)
 }
 

@@ -227,7 +227,11 @@ func (m *Mesh) show() {
 	for id, p := range m.peers {
 		v.faces[id] = p.face
 		if p.link != nil {
-			v.byAddr[p.link.addr] = p.face
+			for _, from := range p.link.from {
+				if from.IsValid() {
+					v.byAddr[from] = p.face
+				}
+			}
 		}
 	}
 	for _, l := range me.Loopbacks {

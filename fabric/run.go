@@ -215,7 +215,7 @@ func (m *Mesh) tell(f func(now time.Time)) {
 }
 
 func (m *Mesh) tooBig(addr netip.AddrPort, octets int) {
-	m.tell(func(time.Time) { m.narrowed(addr, octets) })
+	m.tell(func(now time.Time) { m.narrowed(now, addr, octets) })
 }
 
 func (m *Mesh) spoofed(id topo.RouterID, src netip.Addr, packets uint64) {

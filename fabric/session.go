@@ -82,7 +82,8 @@ func readGreeting(r io.Reader) (g greeting, err error) {
 func (m *Mesh) greet(epoch uint16) greeting {
 	return greeting{
 		hello: wire.Hello{
-			Epoch: epoch, Lanes: lanes, MTU: uint16(m.config().FabricMTU), Features: wire.FeaturePartial, Suites: seal.Preferred(),
+			Epoch: epoch, Lanes: uint8(m.laneCount()), MTU: uint16(m.config().FabricMTU),
+			Features: wire.FeatureReports | wire.FeaturePartial, Suites: seal.Preferred(),
 		},
 		life: m.life,
 	}

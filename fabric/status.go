@@ -1,6 +1,7 @@
 package fabric
 
 import (
+	"math/bits"
 	"net/netip"
 	"time"
 
@@ -53,13 +54,29 @@ type LinkStatus struct {
 	MinRTT   time.Duration  `json:"rtt_min"`
 	LossIn   uint32         `json:"loss_in_ppm"`
 	LossOut  uint32         `json:"loss_out_ppm"`
-	MTU      int            `json:"mtu"` // octets of a datagram
+	MTU      int            `json:"mtu"`              // octets of a datagram that we may send
+	MTUIn    int            `json:"mtu_in,omitempty"` // that the peer may send, by its own word
 	OutKbps  uint64         `json:"out_kbps"`
 	InKbps   uint64         `json:"in_kbps"`
 	PeakKbps uint64         `json:"peak_kbps"` // most sent in one second of the last ten minutes
 	Out      Traffic        `json:"out"`
 	In       Traffic        `json:"in"`
 	Flaps    int            `json:"flaps"`
+	Lanes    []LaneStatus   `json:"lanes"`    // source ports of ours
+	LanesIn  int            `json:"lanes_in"` // how many the peer uses
+}
+
+// LaneStatus is one five-tuple of a link: a source port of ours to the peer's port.
+type LaneStatus struct {
+	State  string        `json:"state"` // untried, used, left
+	Why    string        `json:"why,omitempty"`
+	Since  time.Time     `json:"since"`
+	RTT    time.Duration `json:"rtt"`      // out by this lane, back by whichever the peer chose
+	Loss   uint32        `json:"loss_ppm"` // of our probes by this lane
+	Share  float64       `json:"share"`    // of flows that take it, 0 to 1
+	Flaps  int           `json:"flaps"`
+	Out    Traffic       `json:"out"`
+	InFrom string        `json:"in_from,omitempty"` // where the peer's packets of its lane of this number come from
 }
 
 // SessionStatus is one pair session.
@@ -205,8 +222,9 @@ func (m *Mesh) peerStatus(p *peer) PeerStatus {
 		h := l.health.Status()
 		s.Link = &LinkStatus{
 			Addr: l.addr, State: h.State.String(), Why: h.Why, Since: h.Since, RTT: h.RTT, RTTVar: h.RTTVar, MinRTT: h.MinRTT,
-			LossIn: h.LossIn, LossOut: h.LossOut, MTU: l.mtu(), Flaps: h.Flaps,
-			OutKbps: l.rate.out, InKbps: l.rate.in, PeakKbps: l.rate.peak(), Out: f.link.out.status(), In: f.link.in.status(),
+			LossIn: h.LossIn, LossOut: h.LossOut, MTU: h.MTU, MTUIn: h.MTUIn, Flaps: h.Flaps,
+			OutKbps: l.rate.out, InKbps: l.rate.in, PeakKbps: l.rate.peak(), Out: f.sent(), In: f.link.in.status(),
+			Lanes: f.laneStatus(l), LanesIn: bits.OnesCount16(h.LanesIn),
 		}
 	}
 	return s

@@ -7,10 +7,8 @@ import (
 	"github.com/galleon-net/galleon/fabric/fib"
 	"github.com/galleon-net/galleon/fabric/seal"
 	"github.com/galleon-net/galleon/fabric/topo"
+	"github.com/galleon-net/galleon/fabric/wire"
 )
-
-// lanes is how many five-tuples a pair uses. The formats allow wire.MaxLanes.
-const lanes = 1
 
 // view is all that a packet needs to find its way. The loop makes a new one when anything in it changes
 // and swaps it whole; the data path loads it once for a batch.
@@ -19,7 +17,7 @@ type view struct {
 	mtu    int // of the fabric
 	table  *fib.Table
 	faces  map[topo.RouterID]*face    // routers that the catalog knows and has not revoked, without self
-	byAddr map[netip.AddrPort]*face   // neighbours by the address that their packets come from
+	byAddr map[netip.AddrPort]*face   // neighbours by the addresses that their packets come from, one for each lane
 	mine   *fib.Table                 // what self may send from
 	icmp   map[topo.SegmentID]icmpSrc // addresses that too-big messages come from
 }
@@ -48,7 +46,10 @@ type face struct {
 	stranded atomic.Bool
 
 	out, in traffic // sealed for the peer, opened from it: end to end
-	link    struct{ out, in traffic }
+	link    struct {
+		out [wire.MaxLanes]traffic
+		in  traffic
+	}
 	spoofed atomic.Uint64
 }
 

@@ -1,6 +1,7 @@
-// Package health judges one link from the probes that cross it. Both ends send a probe every
-// interval; each probe echoes the newest probe of the other end, so that one exchange measures the
-// round trip and both directions' loss, and the absence of three is a verdict:
+// Package health judges one link from the probes that cross it: whether it carries, by which of its lanes,
+// and how large a datagram may be. Both ends send a probe every interval; each probe echoes the newest probe
+// of the other end and, as a bitmap, says which of those before it arrived. So each end knows the fate of each
+// of its own probes and judges its own direction; the absence of all is a verdict:
 //
 //	        first answers                loss over the window
 //	Unknown ─────────────► Up ◄──────────────────────────────► Lossy
@@ -14,18 +15,34 @@
 // whatever the round trip; the sender of a one-way failure learns of it half a round trip later,
 // from the echo that stops.
 //
-// Some probes of the first ten, and every FullEvery-th later, are as large as a datagram of the data path
-// may be. Full-size probes that are lost while small ones arrive mean a path that swallows large packets
-// without an ICMP answer (a black hole): the link stays up with a smaller MTU. The receiver judges,
-// because it alone sees what arrives, and its verdict reaches the sender in the link-state. Full-size
-// probes count for nothing else, so that a black hole is not mistaken for loss.
+// # One stream, several lanes
+//
+// A lane is one source port of ours toward the peer's port: one five-tuple of the network, which may be
+// policed, hashed onto a broken member of a trunk, or filtered, alone. The lanes in use take turns in the one
+// stream, so that four cost what one does. What is asked besides goes as a second probe in a slot, never
+// instead of the first, because it may be lost for reasons of its own and the verdict on the link must not
+// hang on it:
+//
+//	slot      0    50   100   150   200   250 ms ...
+//	stream    l0   l1   l2    l3    l0    l1          short, by the lanes in use
+//	besides   MTU  ·    MTU   l2?   l2?   ·           sizes (package pmtu); lanes in doubt or left
+//
+// A lane in use is left when it loses what chance would not let it lose, given what the others lose. That
+// is one rule for a dead lane (three in a row) and for a lossy one (five of a hundred), and for a link on
+// which all lanes lose alike it gives no reason to move anything. A lane that was left is asked now and
+// then, and is used again after a row of arrivals that doubles with each time it was left lately. Flows move
+// only when their lane is left, or comes back.
+//
+// # Old peers
+//
+// A peer that sends no reports gets one lane and the probes that it expects: every eighth is of full size,
+// and the receiver judges what it sees (old.go).
 //
 // The package is pure: the time is handed in, and what changed is handed out as events.
 package health
 
 import (
 	"fmt"
-	"log/slog"
 	"time"
 )
 
@@ -52,17 +69,24 @@ func (s State) String() string {
 // Usable says whether packets may be sent over a link in this state.
 func (s State) Usable() bool { return s == Up || s == Lossy }
 
+// MaxLanes bounds the lanes of a link.
+const MaxLanes = 16
+
 // Config sets how fast and how sure the judgement is. The zero value of a field means its default.
 type Config struct {
-	Interval  time.Duration // between two probes of one end; 50 ms
-	Miss      int           // intervals of silence that mean Down; 3
-	UpAfter   int           // good probes in a row from Down to Up; 10, doubled by each recent flap up to 16 times
-	FullEvery uint64        // every FullEvery-th probe is full size, at least 2; 20
-	FullSize  int           // bytes of a full-size datagram: what the data path wants to send; 1400
-	SmallSize int           // bytes that a link is trusted with when full size is swallowed; 1280
+	Interval time.Duration // between two probes of one end; 50 ms
+	Miss     int           // intervals of silence that mean Down; 3
+	UpAfter  int           // good probes in a row from Down to Up; 10, doubled by each recent flap up to 16 times
 
-	EnterLossPPM uint32 // lost of a million that turn Up into Lossy; 20,000 (2 %)
+	EnterLossPPM uint32 // lost of a million that turn Up into Lossy; 30,000 (3 %)
 	LeaveLossPPM uint32 // lost of a million under which Lossy is Up again; 5,000 (0.5 %)
+
+	Reports bool   // the peer sends reports and understands ours
+	Lanes   int    // source ports that we may send from; 1, and always 1 without Reports
+	First   uint64 // number of our first probe; 1
+
+	Base, Usual, Max int // datagram sizes, as package pmtu has them; 1328, 1448, 1448
+	Head             int // octets of IP and UDP header; 28
 }
 
 func (c Config) withDefaults() Config {
@@ -76,13 +100,18 @@ func (c Config) withDefaults() Config {
 	}
 	def(&c.Miss, 3)
 	def(&c.UpAfter, 10)
-	def(&c.FullSize, 1400)
-	def(&c.SmallSize, 1280)
-	if c.FullEvery < 2 { // at 1 there would be no small probes to judge by
-		c.FullEvery = 20
+	def(&c.Lanes, 1)
+	def(&c.Base, 1328)
+	def(&c.Max, 1448)
+	def(&c.Usual, 1448)
+	def(&c.Head, 28)
+	c.First = max(c.First, 1)
+	c.Base = min(c.Base, c.Max)
+	if c.Lanes = min(c.Lanes, MaxLanes); !c.Reports {
+		c.Lanes = 1
 	}
 	if c.EnterLossPPM == 0 {
-		c.EnterLossPPM = 20_000
+		c.EnterLossPPM = 30_000
 	}
 	if c.LeaveLossPPM == 0 {
 		c.LeaveLossPPM = 5_000
@@ -90,23 +119,41 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// Probe is one that is to be sent now.
+type Probe struct {
+	Seq  uint64
+	Lane uint8
+	Size int // octets of the datagram; 0 is as short as possible
+}
+
 // Sample is what one received probe says.
 type Sample struct {
-	Seq      uint64        // the peer's number for it; counts up by one from 1
-	Size     int           // bytes of the datagram as it arrived
+	Seq      uint64        // the peer's number for it; counts up from 1
+	Size     int           // octets of the datagram as it arrived
 	EchoSeq  uint64        // the newest of our probes that the peer had seen; 0 is none
 	Hold     time.Duration // from the peer seeing EchoSeq to the peer sending this
-	Received uint64        // how many of our probes, without the full-size ones, the peer has received
+	Received uint64        // how many of our probes the peer has received; from an old peer without the full-size ones
+	Report   Report        // looked at when Config.Reports
+}
+
+// Report is what one end tells the other of what it knows.
+type Report struct {
+	Heard   uint64 // bit i: the receiver's probe EchoSeq-i arrived
+	LossPPM uint32 // of the sender's probes to the receiver
+	MTU     int    // largest datagram that the sender sends
+	Lanes   uint16 // bit i: the sender uses its lane i
 }
 
 // Echo is what our next probe tells the peer; it arrives there as part of a Sample.
 type Echo struct {
 	Seq      uint64    // the newest probe heard; 0 is none
 	At       time.Time // when it arrived; the probe carries the time since
-	Received uint64    // probes heard, without the full-size ones
+	Received uint64    // probes heard
+	Report   Report    // zero without Config.Reports
 }
 
-// Status is what is known of a link. Losses are of a million, over the last window of probes.
+// Status is what is known of a link. Losses are of a million, over the last 13 s or, where it is certain that
+// they rose, over less; they and the round trip are those of the lanes in use.
 type Status struct {
 	State   State
 	Why     string        // the reason for State, for people
@@ -114,49 +161,10 @@ type Status struct {
 	RTT     time.Duration // smoothed; 0 until measured
 	RTTVar  time.Duration // mean deviation of the round trip
 	MinRTT  time.Duration
-	LossIn  uint32 // of what the peer sent
+	LossIn  uint32 // of what the peer sent: the peer's own word
 	LossOut uint32 // of what we sent
-	MTU     int    // bytes of a datagram that arrive: FullSize, or SmallSize behind a black hole; 0 until judged
+	MTU     int    // octets of a datagram that we may send; of an old peer: that arrive from it, 0 until judged
+	MTUIn   int    // octets of a datagram that the peer may send; 0 is not told
+	LanesIn uint16 // bit i: the peer sends by its lane i
 	Flaps   int    // recent passages to Down, forgotten one per minute of calm
-}
-
-// Event is a change of the verdict.
-type Event struct {
-	At       time.Time
-	Kind     Kind
-	From, To State // for StateChanged
-	Why      string
-	MTU      int // for MTUChanged
-}
-
-// Kind says what an Event is about.
-type Kind uint8
-
-// The kinds.
-const (
-	StateChanged Kind = iota
-	MTUChanged
-)
-
-// Name identifies the event for logs and metrics.
-func (e Event) Name() string {
-	if e.Kind == MTUChanged {
-		return "link-mtu"
-	}
-	return "link-" + e.To.String()
-}
-
-// LogValue gives the event's fields.
-func (e Event) LogValue() slog.Value {
-	if e.Kind == MTUChanged {
-		return slog.GroupValue(slog.Int("mtu", e.MTU), slog.String("why", e.Why))
-	}
-	return slog.GroupValue(slog.String("from", e.From.String()), slog.String("to", e.To.String()), slog.String("why", e.Why))
-}
-
-func (e Event) String() string {
-	if e.Kind == MTUChanged {
-		return fmt.Sprintf("mtu %d: %s", e.MTU, e.Why)
-	}
-	return fmt.Sprintf("%s -> %s: %s", e.From, e.To, e.Why)
 }

@@ -3,6 +3,8 @@ package health
 import (
 	"fmt"
 	"time"
+
+	"github.com/galleon-net/galleon/fabric/pmtu"
 )
 
 const (
@@ -17,197 +19,216 @@ const (
 	maxFlaps = 5
 	// calm is how long a link must stay usable for one flap to be forgotten.
 	calm = time.Minute
-	// fullMisses is how many full-size probes in a row must be lost for the verdict of a black hole.
-	fullMisses = 3
-	// maxChance is how likely the loss of small probes may make the loss of as many full-size ones.
-	maxChance = 1e-4
-	// sentRing is how many of our own probes are remembered, which bounds the round trip that can be
-	// measured: 25 s at 50 ms.
-	sentRing = 512
+	// weighEvery is how often a loss that only falls is computed.
+	weighEvery = 200 * time.Millisecond
 )
 
-// Link is the state of one link. It is used by one goroutine. Make a new one for each new session
-// with the peer: the numbers of probes start again.
+// Link is the state of one link. It is used by one goroutine. Make a new one for each life of the peer: the
+// numbers of its probes start again.
 type Link struct {
 	cfg    Config
 	status Status
 
-	sent [sentRing]stamp // our probes, by number
-	last uint64          // the newest of them
+	sent  ledger // our probes
+	plan  []Probe
+	slot  uint64
+	lanes [MaxLanes]lane // Config.Lanes of them
+	flows [Slots]uint8
+	pmtu  *pmtu.Search // nil for an old peer
+	old   old          // only for an old peer
 
-	in       inbound
-	out      outbound
-	echo     Echo
-	highest  uint64    // the peer's newest number, never reset
-	judged   uint64    // the peer's numbers up to here have been judged for gaps and full size
-	fullGone int       // full-size probes lost in a row
-	good     int       // proof of a link that is not usable yet
-	quiet    time.Time // silence is counted from here
-	flapped  time.Time // when Flaps last changed
-	ticked   time.Time
-}
+	streamTurn, bigTurn, asideTurn uint8 // the lanes last asked
+	bigs, asides                   uint64
 
-type stamp struct {
-	seq uint64
-	at  time.Time
+	in      inbound
+	echo    Echo
+	highest uint64    // the peer's newest number, never reset
+	since   time.Time // our probes sent before say nothing of the link as it is
+	missed  int       // of the stream, since the last proof
+
+	newestLost [quickWindow]tally // scratch of stream
+
+	good    int       // proof of a link that is not usable yet
+	quiet   time.Time // silence is counted from here
+	flapped time.Time // when Flaps last changed
+	ticked  time.Time
+	weighed time.Time // when LossOut was last computed
 }
 
 // New starts to judge a link of which nothing is known at now.
 func New(cfg Config, now time.Time) *Link {
-	return &Link{
-		cfg:    cfg.withDefaults(),
+	cfg = cfg.withDefaults()
+	l := &Link{
+		cfg:    cfg,
 		status: Status{Since: now, Why: "no probe heard yet"},
-		quiet:  now, flapped: now, ticked: now,
+		quiet:  now, flapped: now, ticked: now, since: now,
+		plan: make([]Probe, 0, 2),
 	}
-}
-
-// FullSize says whether our probe number seq is to be padded to Config.FullSize. Three of the first
-// probes are, so that a black hole is known within half a second.
-func (l *Link) FullSize(seq uint64) bool {
-	return seq%l.cfg.FullEvery == 0 || seq == 2 || seq == 4 || seq == 6
-}
-
-// Sent notes that our probe number seq left at now. Numbers count up by one from 1.
-func (l *Link) Sent(now time.Time, seq uint64) {
-	l.sent[seq%sentRing] = stamp{seq, now}
-	l.last = max(l.last, seq)
+	for i := range l.lanes {
+		l.lanes[i].since = now
+	}
+	if cfg.Reports {
+		l.pmtu = pmtu.New(pmtu.Config{Base: cfg.Base, Usual: cfg.Usual, Max: cfg.Max, Head: cfg.Head}, now)
+		l.status.MTU = l.pmtu.Size()
+		l.streamTurn = uint8(cfg.Lanes - 1) // begin with lane 0, which the handshake has crossed
+	}
+	return l
 }
 
 // Echo returns what our next probe tells the peer.
-func (l *Link) Echo() Echo { return l.echo }
+func (l *Link) Echo() Echo {
+	e := l.echo
+	if l.cfg.Reports {
+		e.Report = Report{Heard: l.in.bits(e.Seq), LossPPM: l.status.LossOut, MTU: l.status.MTU, Lanes: l.used()}
+	}
+	return e
+}
 
 // Status returns what is known now.
 func (l *Link) Status() Status { return l.status }
 
 // Heard judges a probe that arrived at now.
 func (l *Link) Heard(now time.Time, s Sample) (events []Event) {
-	if s.Seq == 0 || s.EchoSeq > l.last || !l.in.add(s.Seq) {
+	if s.Seq == 0 || s.EchoSeq > l.sent.last || !l.in.add(s.Seq) {
 		return nil // a number that nobody gave out, or a copy
 	}
 	l.quiet = now
-	if !l.FullSize(s.Seq) {
+	if l.cfg.Reports || !oldFull(s.Seq) {
 		l.echo.Received++
 	}
-	if l.FullSize(s.Seq) {
-		events = l.full(now, s, events)
+	if !l.cfg.Reports && oldFull(s.Seq) {
+		events = l.oldFullSize(now, s, events)
 	}
 	if s.Seq < l.highest {
 		return events // overtaken: what it says of us is older than what we know
 	}
 	l.highest = s.Seq
 	l.echo.Seq, l.echo.At = s.Seq, now
-	l.measure(now, s)
-	missed := l.gaps()
-	events = l.swallowed(now, events)
+	l.roundTrip(now, s)
+	if l.cfg.Reports {
+		events = l.reported(now, s, events)
+	} else {
+		events = l.measureOld(now, s, events)
+	}
 	if l.unheard(now, s.EchoSeq) {
 		l.good = 0
 		return l.enter(now, Down, fmt.Sprintf("the peer hears none of our probes since %d", s.EchoSeq), events)
 	}
-	return l.prove(now, s, missed, events)
+	return l.prove(now, s, events)
 }
 
-// measure takes round trip and losses from a probe in order.
-func (l *Link) measure(now time.Time, s Sample) {
-	if s.EchoSeq > 0 {
-		l.out.add(mark{s.EchoSeq, s.Received})
-		if st := l.sent[s.EchoSeq%sentRing]; st.seq == s.EchoSeq {
-			l.smooth(max(now.Sub(st.at)-max(s.Hold, 0), 0))
-		}
-	}
-	l.status.LossIn, _ = l.in.loss(l.FullSize)
-	l.status.LossOut, _ = l.out.loss(l.FullSize)
-}
-
-// smooth is the estimator of RFC 6298, section 2.
-func (l *Link) smooth(rtt time.Duration) {
-	st := &l.status
-	if st.RTT == 0 {
-		st.RTT, st.RTTVar, st.MinRTT = rtt, rtt/2, rtt
+// roundTrip measures by the probe that is echoed.
+func (l *Link) roundTrip(now time.Time, s Sample) {
+	e := l.sent.get(s.EchoSeq)
+	if e == nil {
 		return
 	}
-	st.RTTVar += (max(st.RTT-rtt, rtt-st.RTT) - st.RTTVar) / 4
-	st.RTT += (rtt - st.RTT) / 8
-	st.MinRTT = min(st.MinRTT, rtt)
+	v := max(now.Sub(e.at)-max(s.Hold, 0), 0)
+	n := &l.lanes[e.lane]
+	n.rtt.add(v)
+	if n.state == Used || l.used() == 0 {
+		st := &l.status
+		r := rtt{st.RTT, st.RTTVar, st.MinRTT}
+		r.add(v)
+		st.RTT, st.RTTVar, st.MinRTT = r.smooth, r.dev, r.least
+	}
 }
 
-// gaps counts the small probes that are now known to be lost.
-func (l *Link) gaps() (missed int) {
-	if l.highest <= reorder {
-		return 0
-	}
-	to := l.highest - reorder
-	from := max(l.judged+1, l.in.first)
-	if to >= window {
-		from = max(from, to-window+1)
-	}
-	for s := from; s <= to; s++ {
-		switch {
-		case !l.FullSize(s) && !l.in.has(s):
-			missed++
-		case l.FullSize(s) && !l.in.has(s):
-			l.fullGone++
+// reported takes the peer's word on what became of our probes.
+func (l *Link) reported(now time.Time, s Sample, events []Event) []Event {
+	l.status.LossIn, l.status.MTUIn, l.status.LanesIn = min(s.Report.LossPPM, million), s.Report.MTU, s.Report.Lanes
+	worse := false
+	l.settle(now, s.EchoSeq, s.Report.Heard, func(e *entry) {
+		if e.at.Before(l.since) {
+			return
 		}
+		if e.fate == lost {
+			worse = true
+			if e.stream && l.lanes[e.lane].state == Used {
+				l.missed++
+			}
+		}
+		if e.size > 0 {
+			events = l.sized(now, e, events)
+		}
+		events = l.laneFate(now, e, events)
+	})
+	if worse {
+		events = l.judgeLanes(now, events)
 	}
-	l.judged = max(l.judged, to)
-	return missed
+	if worse || now.Sub(l.weighed) >= weighEvery {
+		l.weighed, l.status.LossOut = now, l.lossOut()
+	}
+	return events
 }
 
-// full notes a full-size probe that arrived.
-func (l *Link) full(now time.Time, s Sample, events []Event) []Event {
-	l.fullGone = 0
-	size := s.Size
-	if size == 0 {
-		size = l.cfg.FullSize
+// sized takes what became of a large probe to the search for the largest.
+func (l *Link) sized(now time.Time, e *entry, events []Event) []Event {
+	if l.status.State == Down || l.lanes[e.lane].state != Used && l.used() != 0 {
+		return events // a lane that was left speaks for itself only
 	}
-	if l.status.MTU == size {
-		return events
+	if e.fate == arrived {
+		c, changed := l.pmtu.Heard(now, e.at, e.size)
+		return l.resized(now, c, changed, events)
 	}
-	l.status.MTU = size
-	return append(events, Event{At: now, Kind: MTUChanged, MTU: size, Why: "a full-size probe arrived"})
+	c, changed := l.pmtu.Lost(now, e.at, e.size, l.streamLoss())
+	return l.resized(now, c, changed, events)
 }
 
-// swallowed gives the verdict of a black hole: full-size probes go missing while small ones arrive.
-func (l *Link) swallowed(now time.Time, events []Event) []Event {
-	if l.status.MTU == l.cfg.SmallSize || l.fullGone < fullMisses {
+func (l *Link) resized(now time.Time, c pmtu.Change, changed bool, events []Event) []Event {
+	if !changed {
 		return events
 	}
-	// On a lossy link full-size probes go missing by chance, too.
-	chance := 1.0
-	for range l.fullGone {
-		chance *= float64(l.status.LossIn) / 1e6
+	l.status.MTU = c.Size
+	for i := range l.lanes {
+		l.lanes[i].bigGone = 0 // what was lost was of another size
 	}
-	if chance > maxChance {
-		return events
-	}
-	l.status.MTU = l.cfg.SmallSize
-	return append(events, Event{At: now, Kind: MTUChanged, MTU: l.cfg.SmallSize,
-		Why: fmt.Sprintf("%d full-size probes in a row were lost while small ones arrived", l.fullGone)})
+	return append(events, Event{At: now, Kind: MTUChanged, MTU: c.Size, Why: c.Why})
 }
 
-// unheard says whether Miss of our probes after echo should have been heard by the peer and were not.
+// Refused says that our own interface did not take a datagram of size.
+func (l *Link) Refused(now time.Time, size int) []Event {
+	if l.pmtu == nil {
+		return l.oldRefused(now, size)
+	}
+	c, changed := l.pmtu.Refused(now, size)
+	return l.resized(now, c, changed, nil)
+}
+
+// Moved says that the peer has another address now: the path is another.
+func (l *Link) Moved(now time.Time) {
+	if l.pmtu != nil {
+		l.pmtu.Moved(now)
+	}
+}
+
+// unheard says whether Miss probes of the stream after echo should have been heard by the peer and were not.
 func (l *Link) unheard(now time.Time, echo uint64) bool {
-	first := echo + 1
-	for n := 0; ; first++ {
-		if !l.FullSize(first) {
-			n++
+	n := 0
+	for seq := max(echo+1, l.cfg.First); seq <= l.sent.last; seq++ {
+		e := l.sent.get(seq)
+		if e == nil {
+			return true // sent so long ago that it is forgotten
 		}
-		if n == l.cfg.Miss {
-			break
+		if !e.stream {
+			continue
 		}
+		if n++; n < l.cfg.Miss {
+			continue
+		}
+		rtt := l.status.RTT
+		if rtt == 0 {
+			rtt = firstAnswer
+		}
+		return now.Sub(e.at) > rtt+max(4*l.status.RTTVar, l.cfg.Interval/2)
 	}
-	st := l.sent[first%sentRing]
-	if st.seq != first {
-		return first+sentRing <= l.last // not sent yet, or sent so long ago that it is forgotten
-	}
-	rtt := l.status.RTT
-	if rtt == 0 {
-		rtt = firstAnswer
-	}
-	return now.Sub(st.at) > rtt+max(4*l.status.RTTVar, l.cfg.Interval/2)
+	return false
 }
 
 // prove moves a link that is heard in both directions toward Up or Lossy.
-func (l *Link) prove(now time.Time, s Sample, missed int, events []Event) []Event {
+func (l *Link) prove(now time.Time, s Sample, events []Event) []Event {
+	missed := l.missed
+	l.missed = 0
 	if s.EchoSeq == 0 {
 		return events // heard, but the peer has not heard us yet
 	}
@@ -224,7 +245,7 @@ func (l *Link) prove(now time.Time, s Sample, missed int, events []Event) []Even
 	}
 	why := fmt.Sprintf("%d good probes", l.good)
 	if l.status.State == Down {
-		l.restart(s.Seq)
+		l.restart(now, s.Seq)
 	}
 	return l.enter(now, Up, why, events)
 }
@@ -235,13 +256,16 @@ func (l *Link) weigh(now time.Time, events []Event) []Event {
 		l.status.Flaps--
 		l.flapped = now
 	}
-	in, inOK := l.in.loss(l.FullSize)
-	out, outOK := l.out.loss(l.FullSize)
-	worst := max(in, out)
-	switch {
-	case l.status.State == Up && (inOK && in >= l.cfg.EnterLossPPM || outOK && out >= l.cfg.EnterLossPPM):
+	l.calmLanes(now)
+	in, out := l.status.LossIn, l.status.LossOut
+	enough := true
+	if !l.cfg.Reports {
+		in, out, enough = l.oldLoss()
+	}
+	switch worst := max(in, out); {
+	case l.status.State == Up && worst >= l.cfg.EnterLossPPM:
 		return l.enter(now, Lossy, lossText(in, out), events)
-	case l.status.State == Lossy && inOK && outOK && worst < l.cfg.LeaveLossPPM:
+	case l.status.State == Lossy && enough && worst < l.cfg.LeaveLossPPM:
 		return l.enter(now, Up, lossText(in, out), events)
 	}
 	return events
@@ -251,13 +275,21 @@ func lossText(in, out uint32) string {
 	return fmt.Sprintf("loss %.1f %% in, %.1f %% out", float64(in)/1e4, float64(out)/1e4)
 }
 
-// restart begins the measurement of loss at the peer's probe seq, so that an outage that is over is
-// not counted as loss.
-func (l *Link) restart(seq uint64) {
-	l.in, l.out = inbound{}, outbound{}
-	l.in.add(seq)
-	l.good, l.judged = 0, seq
+// restart begins to measure anew at the peer's probe seq, so that an outage that is over is not counted as
+// loss, and the path that came back is searched for its size.
+func (l *Link) restart(now time.Time, seq uint64) {
+	l.since = now
 	l.status.LossIn, l.status.LossOut = 0, 0
+	if !l.cfg.Reports {
+		l.restartOld(seq)
+		return
+	}
+	l.pmtu.Moved(now)
+	for i := range l.cfg.Lanes {
+		if n := &l.lanes[i]; n.state == Untried {
+			n.since = now // to be asked eagerly
+		}
+	}
 }
 
 // Tick judges silence. Call it when Due says, and at least once per interval.
@@ -303,11 +335,29 @@ func (l *Link) enter(now time.Time, to State, why string, events []Event) []Even
 			l.status.Flaps = min(l.status.Flaps+1, maxFlaps)
 		}
 		l.good = 0
-		l.in, l.out = inbound{}, outbound{}
+		l.down(now)
 	}
 	if to == Up && from == Down || to == Down {
 		l.flapped = now
 	}
+	if to == Up {
+		l.good = 0
+	}
 	l.status.State, l.status.Since, l.status.Why = to, now, why
 	return append(events, Event{At: now, Kind: StateChanged, From: from, To: to, Why: why})
+}
+
+// down makes every lane that was in use prove itself anew: the path that comes back may be another. Flows
+// stay where they are until it does.
+func (l *Link) down(now time.Time) {
+	if !l.cfg.Reports {
+		l.old.out, l.in = outbound{}, inbound{}
+		return
+	}
+	for i := range l.cfg.Lanes {
+		if n := &l.lanes[i]; n.state == Used {
+			n.state, n.since, n.why = Untried, now, "the link was down"
+			n.doubt, n.gone, n.bigGone = 0, 0, 0
+		}
+	}
 }

@@ -11,19 +11,28 @@ import (
 func TestLinkNeverTrustsNumbers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Unix(0, 0)
-		l := New(Config{}, now)
-		var sent uint64
+		cfg := Config{Reports: rapid.Bool().Draw(t, "reports"), Lanes: rapid.IntRange(1, MaxLanes).Draw(t, "lanes")}
+		l := New(cfg, now)
 		for range rapid.IntRange(1, 300).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 200).Draw(t, "ms")) * time.Millisecond)
-			sent++
-			l.Sent(now, sent)
+			for _, p := range l.Plan(now) {
+				if int(p.Lane) >= l.cfg.Lanes || p.Size > l.cfg.Max {
+					t.Fatalf("probe %+v", p)
+				}
+			}
 			u := rapid.OneOf(rapid.Uint64Range(0, 400), rapid.Uint64())
 			l.Heard(now, Sample{Seq: u.Draw(t, "seq"), EchoSeq: u.Draw(t, "echo"), Received: u.Draw(t, "received"),
-				Hold: time.Duration(rapid.Int64().Draw(t, "hold")), Size: rapid.IntRange(0, 1400).Draw(t, "size")})
+				Hold: time.Duration(rapid.Int64().Draw(t, "hold")), Size: rapid.IntRange(0, 1400).Draw(t, "size"),
+				Report: Report{Heard: rapid.Uint64().Draw(t, "heard"), LossPPM: rapid.Uint32().Draw(t, "loss")}})
 			l.Tick(now)
 			st := l.Status()
 			if st.LossIn > 1e6 || st.LossOut > 1e6 || st.RTT < 0 || st.Flaps > maxFlaps {
 				t.Fatalf("status out of range: %+v", st)
+			}
+			for slot, lane := range l.Flows() {
+				if int(lane) >= l.cfg.Lanes {
+					t.Fatalf("slot %d by lane %d of %d", slot, lane, l.cfg.Lanes)
+				}
 			}
 			if st.State.Usable() && l.Due().Sub(now) > 4*l.cfg.Interval {
 				t.Fatalf("due %s after now", l.Due().Sub(now))

@@ -3,6 +3,9 @@ package health
 import (
 	"container/heap"
 	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,19 +15,31 @@ import (
 
 // TestStories runs two ends of one link over a simulated path and prints what each end decides.
 //
-//	start [a-delay=40ms] [b-delay=40ms]  two fresh ends; x-delay is one way, away from x
-//	path [x-delay=] [x-cut=true|false] [x-mtu=] [x-lose=n: every nth datagram] [x-jitter=]
-//	run 5s                               let time pass; prints the events
-//	sleep x 300ms                        end x's process is stopped and then goes on
-//	status                               what each end knows
+//	start [lanes=1] [old] [a-delay=40ms] [b-delay=40ms]  two fresh ends; x-delay is one way, away from x
+//	path [x-delay=] [x-cut=true|false] [x-mtu=] [x-lose=n: every nth datagram] [x-jitter=] [x-noise=share]
+//	lane x 2,3 [cut=true|false] [delay=] [mtu=] [lose=n] [noise=share]   the same, for lanes of x, on top of that
+//	run 5s                                               let time pass; prints the events
+//	count 1h                                             the same, but prints how many there were of each kind
+//	sleep x 300ms                                        end x's process is stopped and then goes on
+//	status                                               what each end knows
+//	lanes x                                              the lanes of x, and the lane of each group of flows
+//	cost                                                 probes and octets a second that each end sent since last asked
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		var w *world
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			switch d.Cmd {
 			case "start":
-				w = newWorld()
+				w = newWorld(t, d)
 				w.set(t, d)
+			case "lane":
+				w.setLane(t, d)
+			case "count":
+				w.count(duration(t, d.CmdArgs[0].Key))
+			case "lanes":
+				w.lanes(w.ends[strings.Index("ab", d.CmdArgs[0].Key)])
+			case "cost":
+				w.cost()
 			case "path":
 				w.set(t, d)
 			case "run":
@@ -38,6 +53,9 @@ func TestStories(t *testing.T) {
 					s := e.link.Status()
 					fmt.Fprintf(&w.out, "%s: %s rtt=%s loss in=%d out=%d mtu=%d flaps=%d (%s)\n", e.name, s.State,
 						s.RTT.Round(time.Millisecond), s.LossIn, s.LossOut, s.MTU, s.Flaps, s.Why)
+					if s.MTUIn > 0 {
+						fmt.Fprintf(&w.out, "   the peer sends up to %d octets by lanes %04b\n", s.MTUIn, s.LanesIn)
+					}
 				}
 			default:
 				d.Fatalf(t, "unknown command %q", d.Cmd)
@@ -60,6 +78,7 @@ func duration(t *testing.T, s string) time.Duration {
 // world is a queue of things to happen to two ends.
 type world struct {
 	start, now time.Time
+	rng        *rand.Rand
 	ends       [2]*end
 	queue      happenings
 	order      int
@@ -69,14 +88,29 @@ type world struct {
 type end struct {
 	name   string
 	link   *Link
-	seq    uint64
+	all    path
+	lanes  [MaxLanes]path
+	asleep time.Time // nothing happens here before
+
+	probes, octets int
+	asked          time.Time
+}
+
+// path is one direction, or what one lane of it has on top.
+type path struct {
 	delay  time.Duration
 	jitter time.Duration
 	cut    bool
 	mtu    int
 	lose   int
 	count  int
-	asleep time.Time // nothing happens here before
+	noise  float64
+}
+
+// takes says whether a datagram passes.
+func (p *path) takes(size int, rng *rand.Rand) bool {
+	p.count++
+	return !p.cut && (p.mtu == 0 || size <= p.mtu) && (p.lose == 0 || p.count%p.lose != 0) && rng.Float64() >= p.noise
 }
 
 type happening struct {
@@ -99,11 +133,15 @@ func (h *happenings) Pop() any {
 	return last
 }
 
-func newWorld() *world {
+func newWorld(t *testing.T, d *datadriven.TestData) *world {
 	start := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
-	w := &world{start: start, now: start}
+	w := &world{start: start, now: start, rng: rand.New(rand.NewPCG(1, 2))}
+	cfg := Config{Reports: !d.HasArg("old"), Lanes: 1}
+	if d.HasArg("lanes") {
+		d.ScanArgs(t, "lanes", &cfg.Lanes)
+	}
 	for i, name := range []string{"a", "b"} {
-		w.ends[i] = &end{name: name, link: New(Config{}, start), delay: 40 * time.Millisecond}
+		w.ends[i] = &end{name: name, link: New(cfg, start), all: path{delay: 40 * time.Millisecond}, asked: start}
 	}
 	for i := range w.ends {
 		w.after(time.Duration(10+17*i)*time.Millisecond, func() { w.probe(i) })
@@ -112,26 +150,40 @@ func newWorld() *world {
 }
 
 func (w *world) set(t *testing.T, d *datadriven.TestData) {
-	for i, n := range []string{"a", "b"} {
-		e := w.ends[i]
-		var s string
-		if d.HasArg(n + "-delay") {
-			d.ScanArgs(t, n+"-delay", &s)
-			e.delay = duration(t, s)
+	for i, n := range []string{"a-", "b-"} {
+		w.ends[i].all.set(t, d, n)
+	}
+}
+
+func (w *world) setLane(t *testing.T, d *datadriven.TestData) {
+	e := w.ends[strings.Index("ab", d.CmdArgs[0].Key)]
+	for _, n := range strings.Split(d.CmdArgs[1].Key, ",") {
+		var lane int
+		fmt.Sscan(n, &lane)
+		e.lanes[lane].set(t, d, "")
+	}
+}
+
+func (p *path) set(t *testing.T, d *datadriven.TestData, prefix string) {
+	for _, a := range d.CmdArgs {
+		if !strings.HasPrefix(a.Key, prefix) || len(a.Vals) == 0 {
+			continue
 		}
-		if d.HasArg(n + "-jitter") {
-			d.ScanArgs(t, n+"-jitter", &s)
-			e.jitter = duration(t, s)
-		}
-		if d.HasArg(n + "-cut") {
-			d.ScanArgs(t, n+"-cut", &e.cut)
-		}
-		if d.HasArg(n + "-mtu") {
-			d.ScanArgs(t, n+"-mtu", &e.mtu)
-		}
-		if d.HasArg(n + "-lose") {
-			d.ScanArgs(t, n+"-lose", &e.lose)
-			e.count = 0
+		v := a.Vals[0]
+		switch a.Key[len(prefix):] {
+		case "delay":
+			p.delay = duration(t, v)
+		case "jitter":
+			p.jitter = duration(t, v)
+		case "cut":
+			p.cut = v == "true"
+		case "mtu":
+			fmt.Sscan(v, &p.mtu)
+		case "lose":
+			fmt.Sscan(v, &p.lose)
+			p.count = 0
+		case "noise":
+			fmt.Sscan(v, &p.noise)
 		}
 	}
 }
@@ -160,26 +212,24 @@ func (w *world) probe(i int) {
 	}
 	w.after(50*time.Millisecond, func() { w.probe(i) })
 	w.print(e, e.link.Tick(w.now))
-	e.seq++
-	size := 100
-	if e.link.FullSize(e.seq) {
-		size = 1400
-	}
 	echo := e.link.Echo()
-	s := Sample{Seq: e.seq, Size: size, EchoSeq: echo.Seq, Received: echo.Received}
-	if echo.Seq > 0 {
-		s.Hold = w.now.Sub(echo.At)
+	for _, p := range e.link.Plan(w.now) {
+		s := Sample{Seq: p.Seq, Size: max(p.Size, 96), EchoSeq: echo.Seq, Received: echo.Received, Report: echo.Report}
+		if echo.Seq > 0 {
+			s.Hold = w.now.Sub(echo.At)
+		}
+		e.probes++
+		e.octets += s.Size
+		lane := &e.lanes[p.Lane]
+		if !e.all.takes(s.Size, w.rng) || !lane.takes(s.Size, w.rng) {
+			continue
+		}
+		delay := e.all.delay + lane.delay
+		if e.all.jitter > 0 {
+			delay += time.Duration(p.Seq*7%11) * e.all.jitter / 10
+		}
+		w.after(delay, func() { w.deliver(peer, s) })
 	}
-	e.link.Sent(w.now, e.seq)
-	e.count++
-	if e.cut || e.mtu > 0 && size > e.mtu || e.lose > 0 && e.count%e.lose == 0 {
-		return
-	}
-	delay := e.delay
-	if e.jitter > 0 {
-		delay += time.Duration(e.seq*7%11) * e.jitter / 10
-	}
-	w.after(delay, func() { w.deliver(peer, s) })
 }
 
 func (w *world) deliver(e *end, s Sample) {
@@ -193,5 +243,41 @@ func (w *world) deliver(e *end, s Sample) {
 func (w *world) print(e *end, events []Event) {
 	for _, v := range events {
 		fmt.Fprintf(&w.out, "%8s %s: %s\n", w.now.Sub(w.start), e.name, v)
+	}
+}
+
+// count is run for a long time, of which only numbers are worth printing.
+func (w *world) count(d time.Duration) {
+	w.run(d)
+	kinds := map[string]int{}
+	for line := range strings.Lines(w.out.String()) {
+		f := strings.Fields(line)
+		kind := f[2]
+		if kind == "lane" {
+			kind = "lane " + strings.TrimSuffix(f[4], ":")
+		} else if f[3] == "->" {
+			kind = "link " + strings.TrimSuffix(f[4], ":")
+		}
+		kinds[f[1]+" "+kind]++
+	}
+	w.out.Reset()
+	for _, k := range slices.Sorted(maps.Keys(kinds)) {
+		fmt.Fprintf(&w.out, "%s: %d times\n", k, kinds[k])
+	}
+}
+
+func (w *world) lanes(e *end) {
+	for i, s := range e.link.Lanes() {
+		fmt.Fprintf(&w.out, "lane %d %s rtt=%s loss=%d slots=%d flaps=%d (%s)\n", i, s.State, s.RTT.Round(time.Millisecond),
+			s.Loss, s.Slots, s.Flaps, s.Why)
+	}
+	fmt.Fprintf(&w.out, "flows %v\n", e.link.Flows())
+}
+
+func (w *world) cost() {
+	for _, e := range w.ends {
+		secs := w.now.Sub(e.asked).Seconds()
+		fmt.Fprintf(&w.out, "%s: %.1f probes, %.0f octets\n", e.name, float64(e.probes)/secs, float64(e.octets)/secs)
+		e.probes, e.octets, e.asked = 0, 0, w.now
 	}
 }

@@ -1,12 +1,6 @@
 package health
 
-// window is how many probes a loss is measured over: 12.8 s at 50 ms.
-const window = 256
-
-// minWindow is how many must be in it before a loss is worth stating.
-const minWindow = 64
-
-// reorder is how far behind the newest a probe may come before it counts as lost.
+// reorder is how far behind the newest a probe of an old peer may come before it counts as lost.
 const reorder = 2
 
 // inbound remembers which of the peer's last probes arrived.
@@ -29,6 +23,16 @@ func (w *inbound) add(seq uint64) (fresh bool) {
 }
 
 func (w *inbound) has(seq uint64) bool { return w.seen[seq%window] == seq && seq != 0 }
+
+// bits says which of the numbers up to newest were heard: bit i stands for newest-i.
+func (w *inbound) bits(newest uint64) (b uint64) {
+	for i := range uint64(heardBits) {
+		if newest > i && w.has(newest-i) {
+			b |= 1 << i
+		}
+	}
+	return b
+}
 
 // loss counts what is missing among the small probes that should have arrived by now.
 func (w *inbound) loss(full func(uint64) bool) (ppm uint32, enough bool) {
@@ -98,5 +102,5 @@ func ppmOf(part, whole int) uint32 {
 	if whole == 0 {
 		return 0
 	}
-	return uint32(int64(part) * 1_000_000 / int64(whole))
+	return uint32(int64(part) * million / int64(whole))
 }

@@ -67,7 +67,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Change is a new size that may be sent.
+// Change is a new size that may be sent, or the news that not even the smallest passes.
 type Change struct {
 	Size int
 	Why  string
@@ -174,8 +174,9 @@ func (s *Search) Lost(now, sent time.Time, size int, loss float64) (c Change, ch
 			break
 		}
 		if s.confirmed == s.cfg.Base {
+			told := s.narrow
 			s.narrow = true
-			break
+			return Change{s.size, fmt.Sprintf("not even %d octets pass, and there is nothing smaller to offer", s.size)}, !told
 		}
 		return s.shrink(now, fmt.Sprintf("%d probes of %d octets in a row were lost while small ones arrived", s.doubt, s.confirmed))
 	case size == s.candidate:
