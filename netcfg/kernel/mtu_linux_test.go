@@ -174,7 +174,7 @@ func TestForwardedConnectionsAreClamped(t *testing.T) {
 }
 
 // TestLocalTCPFitsItsRoute: a socket of this machine begins with the MSS of its route, cuts its segments to that,
-// and follows when the route changes.
+// and follows when the route changes; what it has learned from ICMP goes with the route.
 func TestLocalTCPFitsItsRoute(t *testing.T) {
 	b := newMTUBench(t)
 	for _, f := range b.families {
@@ -188,6 +188,17 @@ func TestLocalTCPFitsItsRoute(t *testing.T) {
 			if err := conn.cutsTo(mtu); err != nil {
 				t.Fatalf("%s: %v", f.name, err)
 			}
+		}
+		about := segment(conn.near, conn.far, tcpACK, conn.ack, 2, 0)
+		if _, err := b.fabric.Write(sayTooBig(about, 1300)); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.cutsTo(1300); err != nil {
+			t.Fatalf("%s, told by ICMP: %v", f.name, err)
+		}
+		b.ways(8952)
+		if err := conn.cutsTo(8952); err != nil {
+			t.Fatalf("%s, after ICMP: %v", f.name, err)
 		}
 		if err := conn.Close(); err != nil {
 			t.Fatal(err)

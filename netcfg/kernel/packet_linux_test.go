@@ -125,6 +125,23 @@ func tooBig(p []byte) (mtu int, ok bool) {
 	return 0, false
 }
 
+// sayTooBig is such a message about a packet, from where that was going.
+func sayTooBig(about []byte, mtu int) []byte {
+	s, _ := readTCP(about)
+	quote := about[:min(len(about), 500)]
+	m := append(make([]byte, 8), quote...)
+	if s.from.Addr().Is6() {
+		m[0] = 2
+		binary.BigEndian.PutUint32(m[4:], uint32(mtu))
+		binary.BigEndian.PutUint16(m[2:], ^sum(pseudo(s.to.Addr(), s.from.Addr(), unix.IPPROTO_ICMPV6, len(m)), m))
+		return ipPacket(s.to.Addr(), s.from.Addr(), unix.IPPROTO_ICMPV6, false, m)
+	}
+	m[0], m[1] = 3, 4
+	binary.BigEndian.PutUint16(m[6:], uint16(mtu))
+	binary.BigEndian.PutUint16(m[2:], ^sum(0, m))
+	return ipPacket(s.to.Addr(), s.from.Addr(), unix.IPPROTO_ICMP, false, m)
+}
+
 // next reads from a device until take says that this is the packet.
 func next(f *os.File, what string, take func([]byte) bool) error {
 	b := make([]byte, 65536)
