@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/galleon-net/galleon/fabric/topo"
-	"github.com/galleon-net/galleon/fabric/wire"
 )
 
 // Config is all that a daemon is told by its file. Everything else it learns from the cluster.
@@ -122,11 +121,11 @@ const maxSocketPath = 107
 // maxDevice is IFNAMSIZ without the closing zero.
 const maxDevice = 15
 
-// The bounds of fabric.mtu: what IPv6 asks of every link (RFC 8200 section 5), and a datagram of 9,000 less what
-// the fabric puts round a packet.
+// The bounds of fabric.mtu in bytes: what IPv6 asks of every link (RFC 8200 section 5), and a datagram of 9,000
+// less what the fabric puts round a packet (fabric.MaxMTU, to which cmd/node holds it).
 const (
-	minMTU = wire.MinMTU
-	maxMTU = 9000 - wire.Overhead
+	minMTU = 1280
+	maxMTU = 8952
 )
 
 // Check refuses values that cannot work, each with the key that holds it.
