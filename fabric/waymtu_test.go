@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/galleon-net/galleon/fabric/fabrictest"
 	"github.com/galleon-net/galleon/fabric/route"
 	"github.com/galleon-net/galleon/fabric/topo"
 	"github.com/galleon-net/galleon/fabric/wire"
@@ -115,5 +116,62 @@ func TestCarries(t *testing.T) {
 		if got := m.carries(c.hop); got != c.want {
 			t.Errorf("fabric MTU %d, %+v: carries %d, want %d", c.fabric, c.hop, got, c.want)
 		}
+	}
+}
+
+// A way whose backup is narrower is used for what both carry, so that a switch loses nothing.
+func TestTheBackupCountsToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := triangle(t)
+		w.until("full size", 10*time.Second, func() bool { return w.routeMTU(1, 2) == DefaultMTU && w.routeMTU(1, 3) == DefaultMTU })
+		w.net.Both(addrOf(2).Addr(), addrOf(3).Addr(), func(p *fabrictest.Path) { p.MTU = 1440 })
+		w.until("a smaller MTU", 10*time.Second, func() bool { return w.routeMTU(1, 2) < DefaultMTU && w.routeMTU(1, 3) < DefaultMTU })
+		w.until("what passes", 10*time.Second, func() bool { return w.routeMTU(1, 2) >= shortMTU && w.routeMTU(1, 3) >= shortMTU })
+		if x, err := w.routers[1].mesh.Explain(2); err != nil || len(x.Path) != 2 || len(x.Backup) != 3 {
+			t.Errorf("the way itself is %v with backup %v, %v; want the direct link", x.Path, x.Backup, err)
+		}
+	})
+}
+
+// What both ends say in their hellos counts for the pair, and what their network carries for the way.
+func TestMTUsDiffer(t *testing.T) {
+	const v4 = 20 + 8 // octets of header round a datagram
+	for _, c := range []struct {
+		name       string
+		one, two   int // fabric MTU of each router
+		path       int // octets of IP packets that the path carries; 0 is all
+		from, upTo int // what the routes may say in the end
+	}{
+		{"an older and a newer router", DefaultMTU, MaxMTU, 0, DefaultMTU, DefaultMTU},
+		{"the smaller the other way round", MaxMTU, 1300, 0, 1300, 1300},
+		{"both large on a usual path", MaxMTU, MaxMTU, 1500, 1500 - v4 - wire.Overhead - 22, 1500 - v4 - wire.Overhead},
+		{"both large on a jumbo path", MaxMTU, MaxMTU, 9000, 9000 - v4 - wire.Overhead - 9000/64, 9000 - v4 - wire.Overhead},
+		{"both large on a narrow path", MaxMTU, MaxMTU, 1400, wire.MinMTU, 1400 - v4 - wire.Overhead},
+		{"nothing in the way", MaxMTU, MaxMTU, 0, MaxMTU, MaxMTU},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 2)
+				w.mtu = map[topo.RouterID]int{1: c.one, 2: c.two}
+				w.latency(1, 2, 10*time.Millisecond)
+				if c.path > 0 {
+					w.net.Both(addrOf(1).Addr(), addrOf(2).Addr(), func(p *fabrictest.Path) { p.MTU = c.path - v4 })
+				}
+				w.startAll()
+				w.untilMeshed(1, 2)
+				within := func(mtu int) bool { return mtu >= c.from && mtu <= c.upTo }
+				took := w.until("what passes", 20*time.Second, func() bool { return within(w.routeMTU(1, 2)) && within(w.routeMTU(2, 1)) })
+				t.Logf("%d and %d after %v", w.routeMTU(1, 2), w.routeMTU(2, 1), took)
+				time.Sleep(time.Minute)
+				if !within(w.routeMTU(1, 2)) || !within(w.routeMTU(2, 1)) {
+					t.Errorf("then %d and %d", w.routeMTU(1, 2), w.routeMTU(2, 1))
+				}
+				big := packet(host4(2), host4(1), w.routeMTU(2, 1), "x")
+				w.send(2, big)
+				if got, ok := w.delivered(1, time.Second); !ok || string(got) != string(big) {
+					t.Error("a packet as large as the route says did not pass")
+				}
+			})
+		})
 	}
 }
