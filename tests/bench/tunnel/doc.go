@@ -31,12 +31,15 @@
 //     kernel does in soft interrupts is charged to whom it interrupts; so it is for every system.
 //   - udp1200, udp64: the highest rate of UDP packets that arrives with less than 0.1 % loss, searched over offered rates (search.go),
 //     and what arrives when more is offered than can be had. gen.go and sink.go make and take the packets, with sendmmsg and
-//     recvmmsg. udp1200 has 1,200 octets of UDP payload; udp64 has IP packets of 64 octets.
+//     recvmmsg; the sink looks at intervals, so that it is not woken for each packet. udp1200 has 1,200 octets of UDP payload; udp64 has IP packets of 64 octets.
 //   - rtt: ICMP echo, 64 octets, every millisecond, received with the kernel's time stamp so that a slow prober adds nothing; on an idle
 //     tunnel, and beside one TCP flow that fills it. p50 and p99.
 //   - relay (Galleon alone): routers a, b and c, where a and c have no underlay path to each other: one flow from a to c, which b
 //     relays, over one flow from a to b, in the same cluster and round.
 //   - rss (Galleon alone): resident memory of a router with 100 idle peers; see rss_linux.go.
+//
+// Before each system it is looked whether the machine is idle, and the time that a host took is noted: figures of a machine that others
+// use at the same time are worth little.
 //
 // A ratio is one of medians over the rounds. A figure that could not be had is null in the JSON on the last line and has a line with the
 // reason in the table. Programs of others are installed at run time into a cache directory outside of the tree.

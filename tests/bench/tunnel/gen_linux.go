@@ -16,10 +16,10 @@ import (
 
 // The payload of a packet begins with
 //
-//	octets  0   4   8          16
-//	        ┌───┬───┬──────────┬─────────
-//	        │ magic │ trial    │ zeros …
-//	        └───┴───┴──────────┴─────────
+//	octets  0       4       8
+//	        ┌───────┬───────┬─────────
+//	        │ magic │ trial │ zeros …
+//	        └───────┴───────┴─────────
 //
 // so that the sink counts only what belongs to the trial under way, and no latecomer of an earlier one.
 const (
@@ -75,16 +75,21 @@ func genMain(args []string) error {
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: dst.Addr().As4(), Port: int(dst.Port())}); err != nil {
 		return fmt.Errorf("connect to %s: %w", dst, err)
 	}
-	b := newBatch(*size)
-	for _, buf := range b.bufs {
-		binary.BigEndian.PutUint32(buf, genMagic)
-		binary.BigEndian.PutUint32(buf[4:], uint32(*trial))
-	}
-	r, err := generate(fd, b, *rate, *last)
+	r, err := generate(fd, numbered(*size, uint32(*trial)), *rate, *last)
 	if err != nil {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(r)
+}
+
+// numbered makes the packets of a trial.
+func numbered(size int, trial uint32) *batch {
+	b := newBatch(size)
+	for _, buf := range b.bufs {
+		binary.BigEndian.PutUint32(buf, genMagic)
+		binary.BigEndian.PutUint32(buf[4:], trial)
+	}
+	return b
 }
 
 // generate sends at a rate for a time.

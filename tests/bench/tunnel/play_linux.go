@@ -103,6 +103,10 @@ func (b *bench) visit(ctx context.Context, name string, round int) (err error) {
 		return nil
 	}
 	b.say("round %d of %d: %s", round+1, b.rounds, name)
+	began, err := b.quiet(ctx, name)
+	if err != nil {
+		return err
+	}
 	s, err := b.open(ctx, name)
 	if err != nil {
 		return err
@@ -113,7 +117,7 @@ func (b *bench) visit(ctx context.Context, name string, round int) (err error) {
 		}
 		err = errors.Join(err, s.close())
 	}()
-	return b.measure(ctx, s, round)
+	return errors.Join(b.measure(ctx, s, round), b.robbed(name, began))
 }
 
 // measure takes all figures that are wanted of a system.

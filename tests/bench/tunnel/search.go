@@ -11,7 +11,7 @@ type trial struct {
 	Sent      uint64
 	Delivered uint64
 	Seconds   float64 // of sending
-	Short     bool    // the generator could not send what was offered: it is the limit, not what is measured
+	Short     bool    // the generator could not send all that it was to offer
 }
 
 // lossBound is the share of packets that may be lost: RFC 2544 would have none, but on a machine whose processors are shared
@@ -61,11 +61,11 @@ func findRate(start float64, try func(rate float64) (trial, error)) (trial, erro
 				return false, fmt.Errorf("offer %.0f packets/s: %w", rate, err)
 			}
 			if t.clean() {
+				if t.Short && t.rate() < best.rate()*searchGrain {
+					high = rate // offering more brings no more
+				}
 				if t.rate() > best.rate() {
 					best = t
-				}
-				if t.Short {
-					high = rate // nothing above can be offered
 				}
 				return true, nil
 			}

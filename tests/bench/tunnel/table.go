@@ -30,6 +30,8 @@ var rows = []struct{ figure, title, unit string }{
 	{"rss_control", "resident with 100 idle peers, control", "MiB"},
 	{"rss_all", "resident with 100 idle peers, all", "MiB"},
 	{"rss_pss", "the same, pages in common counted once", "MiB"},
+	{"busy", "processors busy elsewhere, before", "%"},
+	{"stolen", "processors' time taken by the host", "%"},
 }
 
 // bar is what a figure of the summary must reach.
