@@ -3,21 +3,47 @@
 // package wire), and only this package reads the socket: quic-go, given a *net.UDPConn, would read by
 // its descriptor and take packets that are not its own.
 //
-//	              +--------------------------- Socket ---------------------------+
-//	kernel  <---->| recvmmsg/sendmmsg     first octet    128-191 ----> ReadBatch  |----> fabric
-//	  or          |                                       64-127,                 |
-//	simulated     |                                      192-255 --> queue 1,024  |
-//	network       |                                                    |          |
-//	              |                     SetCarrier <---- virtual ---- QUIC() <----|----> quic-go
-//	              |                     InjectQUIC ----> queue                    |
-//	              +---------------------------------------------------------------+
+//	             +------------------------ Socket ------------------------+
+//	             |                       first octet                       |
+//	kernel  ---->| program -> recvmmsg   128-191 -----------> ReadBatch(0) |----> fabric
+//	  or         |        |              64-127, 192-255                   |
+//	simulated    |        |                    |                           |
+//	network      |        +-> recvmmsg   data -|------------> ReadBatch(1) |----> fabric
+//	             |                             v                           |
+//	             |               InjectQUIC -> queue 1,024 ------> QUIC()  |----> quic-go
+//	             |                                                         |
+//	        <----| sendmmsg by lanes <------------------------- WriteBatch |<---- fabric
+//	             |                 ^---- real ----+                        |
+//	             |                                +--------------- QUIC()  |<---- quic-go
+//	             |               SetCarrier <- virtual                     |
+//	             +---------------------------------------------------------+
+//
+// # Runs
+//
+// A Packet is a datagram or a run of up to 64 of one size, that go the same way. The kernel takes a run
+// as one message, carries it through its stack once, and has it cut by the network interface or last
+// thing before (UDP_SEGMENT, GSO); what arrives close together it joins again (UDP_GRO). A run that
+// arrives may have QUIC packets between ours, since a kernel looks at the five-tuple and the size only;
+// they are taken out. Where the kernel has neither, or refuses a run, datagrams travel one by one, and
+// OnShortfall hears of it; nothing is lost by finding out.
 //
 // # Who reads
 //
-// Nothing moves unless somebody sits in ReadBatch: the goroutine that handles Galleon packets also
-// fills QUIC's queue. A process that speaks QUIC only runs Pump instead. One reader at a time; the
-// others wait for it. Any number of goroutines may write. After Close, or past the read deadline,
-// all of them return.
+// Nothing moves unless somebody sits in ReadBatch, for every reader: the goroutines that handle Galleon
+// packets also fill QUIC's queue. A process that speaks QUIC only runs Pump instead. One goroutine at a
+// time for each reader; the others wait for it. Any number may write. After Close, or past the read
+// deadline, all of them return.
+//
+// Readers have receive buffers of their own, so that a flood of data does not starve the express reader, 0,
+// in which probes, QUIC and data of class control arrive. Data of other classes is divided among the others
+// by its lane (reuseport_linux.go). It is a courtesy of the kernel's and not a promise: a run goes where its
+// first datagram belongs, and each reader takes whatever comes.
+//
+// # Lanes
+//
+// A lane is a source port. The network divides flows by their five-tuples, and so a member of a trunk that is
+// broken, or a policer that is full, is left by sending from another port. Lane 0 is the port itself, which
+// is also the only one that listens.
 //
 // # Virtual addresses
 //

@@ -14,8 +14,10 @@ import (
 	"github.com/galleon-net/galleon/fabric/wire"
 )
 
-// DefaultBuffer is the size in octets that is asked for the socket's receive and send buffers: 30 ms
-// at 1 Gbit/s, so that the reader may be away for one scheduling slice.
+// DefaultBuffer is the size in octets that is asked for each socket's receive and send buffers. The kernel
+// grants twice that and charges what packets cost to keep: 8 MiB of payload in runs, 5 MiB in datagrams of
+// 1,400 octets, 10,000 datagrams of 88, which is 15 ms at 4 Gbit/s. A quarter of it lost packets under load;
+// four times as much lost no fewer and was slower (tests/bench/results/2026-11-24-underlay-buffers.md).
 const DefaultBuffer = 4 << 20
 
 // Options are what a socket is opened with. The zero value is usable.
