@@ -47,7 +47,7 @@ func (e *Encoder) choose(d table.DType, piece, base []byte) choice {
 		return c
 	}
 	s := &e.sampler
-	n := s.take(piece, base, unit(d))
+	n := s.take(piece, base, max(unit(d), int(d.Block())))
 	best := s.estimate(&c, n, d)
 	if d == table.Bytes && len(piece) >= guessFrom {
 		for _, guess := range guesses {

@@ -87,9 +87,22 @@ func (l *layout) planes() int {
 // isBlock says whether elements are only a way to look at blocks without known fields.
 func (l *layout) isBlock() bool { return l.arith == opaque && l.width < 8 }
 
-// unit is what a piece's size is a multiple of, but for the last piece, in bytes.
-func unit(d table.DType) int { return int(d.Block()) }
+// unit is what a piece's size is a multiple of, but for the last piece, in bytes: whole blocks and whole words.
+func unit(d table.DType) int {
+	if n := int(d.Block()); n%8 != 0 && n > 8 {
+		return 8 * n
+	}
+	return 8
+}
 
-// PieceSize is how many bytes of a tensor one frame holds, but for the last of the tensor: as many whole
-// elements or blocks as fit in a MiB.
-func PieceSize(d table.DType) int { return MaxPiece / unit(d) * unit(d) }
+// PieceSize is how many bytes of a tensor one frame holds, but for the last of the tensor: as much as fits in a MiB.
+func PieceSize(d table.DType) int {
+	u := max(unit(d), int(d.Block()))
+	return MaxPiece / u * u
+}
+
+// pieces is how many pieces a segment has.
+func pieces(size int64, d table.DType) int {
+	p := int64(PieceSize(d))
+	return int((size + p - 1) / p)
+}
