@@ -39,7 +39,18 @@ type kernelOf struct {
 	most tun.Offloads
 }
 
+// newPair has a pump between the devices.
 func newPair(t testing.TB, forA, forB kernelOf) *pair {
+	t.Helper()
+	p := devicesOf(t, forA, forB)
+	var running sync.WaitGroup
+	t.Cleanup(func() { p.a.Close(); p.b.Close(); running.Wait() })
+	running.Go(func() { p.pump(t, p.a, p.b, &p.longest) })
+	running.Go(func() { p.pump(t, p.b, p.a, new(atomic.Int64)) })
+	return p
+}
+
+func devicesOf(t testing.TB, forA, forB kernelOf) *pair {
 	t.Helper()
 	needNamespace(t)
 	p := &pair{inB: namespaceOf(t)}
@@ -62,10 +73,6 @@ func newPair(t testing.TB, forA, forB kernelOf) *pair {
 	if t.Failed() {
 		t.FailNow()
 	}
-	var running sync.WaitGroup
-	t.Cleanup(func() { p.a.Close(); p.b.Close(); running.Wait() })
-	running.Go(func() { p.pump(t, p.a, p.b, &p.longest) })
-	running.Go(func() { p.pump(t, p.b, p.a, new(atomic.Int64)) })
 	return p
 }
 
