@@ -3,18 +3,20 @@
 // newer record replaces an older one whole. The database merges records in any order and any number of
 // times to the same result, ages them, and finds what a peer lacks.
 //
-// A record, version 1, big endian; lists in ascending order, so that equal records are equal bytes:
+// A record, version 1 or 2, big endian; lists in ascending order, so that equal records are equal bytes:
 //
 //	┌─────────┬───────┬──────────┬─────────────┬───────┬────────────┬────────┬──────────┐
 //	│ version │ flags │ origin   │ incarnation │ seq   │ issued     │ links  │ prefixes │
 //	│ 1       │ 1     │ 4        │ 8           │ 8     │ 8 unix ns  │ 2 n    │ 2 m      │
 //	├─────────┴───────┴──────────┴─────────────┴───────┴────────────┴────────┴──────────┤
 //	│ n times: to 4, RTT 4 (microseconds), loss 4 (ppm), rate 4 (Mbit/s), MTU 2, flags 1 │
+//	│          version 2 also: RTT95 4 (microseconds), price 4 (millionths for a GB)     │
 //	├───────────────────────────────────────────────────────────────────────────────────┤
 //	│ m times: segment 2, bits 1, family 1 (4 or 6), address 4 or 16, metric 4           │
 //	└───────────────────────────────────────────────────────────────────────────────────┘
 //
-// and a signed record, as it is flooded:
+// A record says version 2 when, and only when, a link of it has an RTT95 or a price, so that routers which
+// know only version 1 understand all that there was to understand before. A signed record, as it is flooded:
 //
 //	┌────────────────────┬──────────────┬────────┬───────────────────┐
 //	│ age 4 milliseconds │ signature 64 │ size 4 │ record            │
@@ -50,6 +52,8 @@ type Link struct {
 	RateMbps uint32        // what the link is believed to carry; 0 is unknown
 	MTU      int           // bytes of a datagram that the origin sees arrive from To; 0 is unknown
 	Up       bool
+	RTT95    time.Duration // 95 of 100 round trips are shorter, to the microsecond, at most MaxRTT; 0 is unknown
+	Price    uint32        // of sending a GB, in millionths of the operator's currency; 0 is nothing or unknown
 }
 
 // Announcement offers a prefix through the record's origin.

@@ -13,12 +13,17 @@ import (
 	"github.com/galleon-net/galleon/fabric/topo"
 )
 
-// version is the record format that this code writes and reads.
-const version = 1
+// The record formats that this code writes and reads.
+const (
+	version1 = 1
+	version2 = 2 // links have RTT95 and price; only where one of them says something
+)
 
 const (
 	headLen   = 1 + 1 + 4 + 8 + 8 + 8 + 2 + 2
 	linkLen   = 4 + 4 + 4 + 4 + 2 + 1
+	moreLen   = 4 + 4       // of version 2
+	flagsAt   = linkLen - 1 // in a link
 	prefixMin = 2 + 1 + 1 + 4 + 4
 
 	flagDraining = 0x01 // of the record
@@ -36,7 +41,8 @@ func (r Record) Encode() ([]byte, error) {
 	if err := r.check(links, prefixes); err != nil {
 		return nil, fmt.Errorf("encode link-state of %s: %w", r.Origin, err)
 	}
-	b := make([]byte, 0, headLen+len(links)*linkLen+len(prefixes)*(prefixMin+12))
+	b := make([]byte, 0, headLen+len(links)*(linkLen+moreLen)+len(prefixes)*(prefixMin+12))
+	version := versionFor(links)
 	b = append(b, version, flagIf(r.Draining, flagDraining))
 	b = binary.BigEndian.AppendUint32(b, uint32(r.Origin))
 	b = binary.BigEndian.AppendUint64(b, r.Incarnation)
@@ -51,6 +57,10 @@ func (r Record) Encode() ([]byte, error) {
 		b = binary.BigEndian.AppendUint32(b, l.RateMbps)
 		b = binary.BigEndian.AppendUint16(b, uint16(l.MTU))
 		b = append(b, flagIf(l.Up, flagUp))
+		if version == version2 {
+			b = binary.BigEndian.AppendUint32(b, uint32(l.RTT95/time.Microsecond))
+			b = binary.BigEndian.AppendUint32(b, l.Price)
+		}
 	}
 	for _, p := range prefixes {
 		b = binary.BigEndian.AppendUint16(b, uint16(p.Segment))
@@ -59,6 +69,14 @@ func (r Record) Encode() ([]byte, error) {
 		b = binary.BigEndian.AppendUint32(b, p.Metric)
 	}
 	return b, nil
+}
+
+// versionFor is the lowest version that can say what the links say.
+func versionFor(links []Link) byte {
+	if slices.ContainsFunc(links, func(l Link) bool { return l.RTT95 >= time.Microsecond || l.Price != 0 }) {
+		return version2
+	}
+	return version1
 }
 
 // check holds for every record that is encoded and for every record that was decoded.
@@ -79,6 +97,8 @@ func (r Record) check(links []Link, prefixes []Announcement) error {
 			return fmt.Errorf("link to %s twice or out of order", l.To)
 		case l.RTT < 0 || l.RTT > MaxRTT:
 			return fmt.Errorf("link to %s: round trip of %s, want 0 to %s", l.To, l.RTT, MaxRTT)
+		case l.RTT95 < 0 || l.RTT95 > MaxRTT:
+			return fmt.Errorf("link to %s: round trip of %s for 95 of 100, want 0 to %s", l.To, l.RTT95, MaxRTT)
 		case l.LossPPM > 1_000_000:
 			return fmt.Errorf("link to %s: loss of %d in a million", l.To, l.LossPPM)
 		case l.MTU < 0 || l.MTU > math.MaxUint16:
@@ -129,8 +149,13 @@ func decode(b []byte) (Record, error) {
 	if len(b) < headLen || len(b) > MaxRecord {
 		return Record{}, fmt.Errorf("%d bytes", len(b))
 	}
-	if b[0] != version {
-		return Record{}, fmt.Errorf("version %d, this router speaks %d", b[0], version)
+	version := b[0]
+	if version != version1 && version != version2 {
+		return Record{}, fmt.Errorf("version %d, this router speaks %d and %d", version, version1, version2)
+	}
+	linkLen := linkLen
+	if version == version2 {
+		linkLen += moreLen
 	}
 	if b[1]&^flagDraining != 0 {
 		return Record{}, fmt.Errorf("flags %#x", b[1])
@@ -148,18 +173,25 @@ func decode(b []byte) (Record, error) {
 		return Record{}, fmt.Errorf("%d links and %d prefixes in %d bytes", links, prefixes, len(b))
 	}
 	for range links {
-		if b[linkLen-1]&^flagUp != 0 {
-			return Record{}, fmt.Errorf("link flags %#x", b[linkLen-1])
+		if b[flagsAt]&^flagUp != 0 {
+			return Record{}, fmt.Errorf("link flags %#x", b[flagsAt])
 		}
-		r.Links = append(r.Links, Link{
+		l := Link{
 			To:       topo.RouterID(binary.BigEndian.Uint32(b)),
 			RTT:      time.Duration(binary.BigEndian.Uint32(b[4:])) * time.Microsecond,
 			LossPPM:  binary.BigEndian.Uint32(b[8:]),
 			RateMbps: binary.BigEndian.Uint32(b[12:]),
 			MTU:      int(binary.BigEndian.Uint16(b[16:])),
-			Up:       b[linkLen-1]&flagUp != 0,
-		})
-		b = b[linkLen:]
+			Up:       b[flagsAt]&flagUp != 0,
+		}
+		if version == version2 {
+			l.RTT95 = time.Duration(binary.BigEndian.Uint32(b[flagsAt+1:])) * time.Microsecond
+			l.Price = binary.BigEndian.Uint32(b[flagsAt+5:])
+		}
+		r.Links, b = append(r.Links, l), b[linkLen:]
+	}
+	if version != versionFor(r.Links) {
+		return Record{}, fmt.Errorf("version %d without what it is for", version)
 	}
 	for range prefixes {
 		p, rest, err := decodeAnnouncement(b)

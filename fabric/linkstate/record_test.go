@@ -86,8 +86,44 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestVersions pins version 2, and that it is spoken only when there is something to say in it.
+func TestVersions(t *testing.T) {
+	old := example()
+	old.Prefixes = nil
+	late := example()
+	late.Prefixes = nil
+	late.Links[0].RTT95, late.Links[1].Price = 120*time.Millisecond, 20_000
+	was, err := old.Encode()
+	if err != nil || was[0] != version1 {
+		t.Fatalf("%x, %v", was, err)
+	}
+	is, err := late.Encode()
+	if err != nil || is[0] != version2 {
+		t.Fatalf("%x, %v", is, err)
+	}
+	more := []string{"0001d4c0" + "00000000", "00000000" + "00004e20"}
+	want := slices.Clone(was[:headLen])
+	want[0] = version2
+	for i, m := range more {
+		b, _ := hex.DecodeString(m)
+		want = append(append(want, was[headLen+i*linkLen:headLen+(i+1)*linkLen]...), b...)
+	}
+	if !bytes.Equal(is, want) {
+		t.Fatalf("version 2\n got %x\nwant %x", is, want)
+	}
+	idle := slices.Concat(want[:headLen+linkLen], make([]byte, moreLen), want[headLen+linkLen+moreLen:headLen+2*linkLen+moreLen], make([]byte, moreLen))
+	if r, err := Decode(idle); !errors.Is(err, ErrFormat) {
+		t.Errorf("version 2 that says nothing in it is read as %+v, %v", r, err)
+	}
+	want[0] = 3
+	if _, err := Decode(want); !errors.Is(err, ErrFormat) {
+		t.Errorf("version 3: %v", err)
+	}
+}
+
 func TestEncodeRefuses(t *testing.T) {
 	for name, change := range map[string]func(*Record){
+		"slow late links": func(r *Record) { r.Links[0].RTT95 = MaxRTT + 1 },
 		"no origin":       func(r *Record) { r.Origin = 0 },
 		"link to itself":  func(r *Record) { r.Links[0].To = r.Origin },
 		"link twice":      func(r *Record) { r.Links[1].To = r.Links[0].To },
@@ -115,7 +151,7 @@ func TestEncodeRefuses(t *testing.T) {
 func TestLargestFits(t *testing.T) {
 	r := Record{Origin: math.MaxUint32}
 	for i := range MaxLinks {
-		r.Links = append(r.Links, Link{To: topo.RouterID(i + 1)})
+		r.Links = append(r.Links, Link{To: topo.RouterID(i + 1), Price: 1})
 	}
 	for i := range MaxPrefixes {
 		a := netip.AddrFrom16([16]byte{0xfd, 0, byte(i >> 8), byte(i)})
@@ -144,6 +180,8 @@ func drawRecord(t *rapid.T) Record {
 			To: topo.RouterID(to), RTT: time.Duration(rapid.Int64Range(0, MaxRTT.Microseconds()).Draw(t, "rtt")) * time.Microsecond,
 			LossPPM: rapid.Uint32Range(0, 1e6).Draw(t, "loss"), RateMbps: rapid.Uint32().Draw(t, "rate"),
 			MTU: rapid.IntRange(0, 65535).Draw(t, "mtu"), Up: rapid.Bool().Draw(t, "up"),
+			RTT95: time.Duration(rapid.SampledFrom([]int64{0, 0, 1, MaxRTT.Microseconds()}).Draw(t, "p95")) * time.Microsecond,
+			Price: rapid.SampledFrom([]uint32{0, 0, 0, 1, math.MaxUint32}).Draw(t, "price"),
 		})
 	}
 	seen := map[topo.SegPrefix]bool{}
@@ -189,6 +227,10 @@ func FuzzDecode(f *testing.F) {
 	b, _ := example().Encode()
 	f.Add(b)
 	f.Add(b[:headLen])
+	priced := example()
+	priced.Links[0].Price, priced.Links[1].RTT95 = 20_000, time.Second
+	b, _ = priced.Encode()
+	f.Add(b)
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := Decode(b)
