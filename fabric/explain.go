@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/galleon-net/galleon/fabric/route"
 	"github.com/galleon-net/galleon/fabric/topo"
 )
 
@@ -41,13 +40,8 @@ type Alternative struct {
 	Next    topo.RouterID   `json:"next"`
 	Path    []topo.RouterID `json:"path,omitempty"`
 	Cost    uint64          `json:"cost"`
-	Verdict string          `json:"verdict"` // best, backup, loop-free, would-loop, unusable
+	Verdict string          `json:"verdict"` // best, equal, backup, turn, loop-free, would-loop, barred, unusable
 	Why     string          `json:"why"`
-}
-
-var verdicts = map[route.Verdict]string{
-	route.Best: "best", route.Backup: "backup", route.LoopFree: "loop-free",
-	route.WouldLoop: "would-loop", route.Unusable: "unusable",
 }
 
 // Explain says why packets to a router go the way they go.
@@ -82,7 +76,7 @@ func (m *Mesh) explain(to topo.RouterID) (Explanation, error) {
 		})
 	}
 	for _, a := range x.Alternatives {
-		e.Alternatives = append(e.Alternatives, Alternative{Next: a.Next, Path: a.Path, Cost: a.Cost, Verdict: verdicts[a.Verdict], Why: a.Why})
+		e.Alternatives = append(e.Alternatives, Alternative{Next: a.Next, Path: a.Path, Cost: a.Cost, Verdict: a.Verdict.String(), Why: a.Why})
 	}
 	if !x.Reachable {
 		e.Why = m.whyNot(to)

@@ -1,202 +1,183 @@
 package route
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
-	"math"
 	"slices"
 
 	"github.com/galleon-net/galleon/fabric/topo"
 )
 
-// far is the distance to what cannot be reached. Sums of two distances must not overflow.
-const far = math.MaxUint64 / 4
+// far is the distance to what cannot be reached; no way costs as much.
+const far = 1 << 44
 
-// graph is the links that count, with routers as small numbers in ascending order of their IDs.
+// graph is the links that count, with routers as small numbers in ascending order of their IDs. All planes
+// share it; they differ in what an arc costs.
 type graph struct {
-	ids     []topo.RouterID
-	index   map[topo.RouterID]int
-	edges   [][]edge // by from, ascending by to
-	links   []Link   // what the edges stand for
-	reports map[topo.Pair]report
+	ids   []topo.RouterID
+	index map[topo.RouterID]int32
+	said  [][]Link // by router: its word about its links, ascending by To
+	links [][]link // by router: its links that count, ascending by to
 }
 
-// edge is small, since Dijkstra's algorithm reads all of them for every neighbour.
-type edge struct {
-	to   int
-	cost uint64
-	link int // in links: as both ends see it
+// link is one direction of a link that counts, as both its ends see it.
+type link struct {
+	Link
+	to   int32
+	risk uint64 // risks that it shares with links of ours, as bits
 }
 
-// report is what the two ends of a pair say: ends[0] is the lower router's word.
-type report struct {
-	ends [2]*Link
+// node gives a router's number.
+func (g *graph) node(id topo.RouterID) (int32, bool) {
+	// Most clusters have routers 1 to n, all of them alive.
+	if i := int(id) - 1; i >= 0 && i < len(g.ids) && g.ids[i] == id {
+		return int32(i), true
+	}
+	i, ok := g.index[id]
+	return i, ok
 }
 
-// say returns the two directions as seen from router r: what it says, and what the other says.
-func (p report) say(r topo.RouterID, pair topo.Pair) (mine, theirs *Link) {
-	if r == pair.A {
-		return p.ends[0], p.ends[1]
+// reset makes the graph of the routers ids, ascending, and what each said, ascending by To and with only
+// routers of ids in it.
+func (g *graph) reset(ids []topo.RouterID, said [][]Link, risk func(a, b topo.RouterID) uint64) {
+	g.ids, g.said = ids, said
+	g.index = make(map[topo.RouterID]int32, len(ids))
+	for i, id := range ids {
+		g.index[id] = int32(i)
 	}
-	return p.ends[1], p.ends[0]
-}
-
-// counts says whether packets may use the link; if not, why, for people.
-func (p report) counts(pair topo.Pair) (bool, string) {
-	for i, end := range []topo.RouterID{pair.A, pair.B} {
-		switch {
-		case p.ends[i] == nil:
-			return false, fmt.Sprintf("%s does not report the link", end)
-		case !p.ends[i].Up:
-			return false, fmt.Sprintf("%s reports the link down", end)
-		}
-	}
-	return true, ""
-}
-
-func newGraph(in Input) *graph {
-	g := &graph{index: map[topo.RouterID]int{}, reports: make(map[topo.Pair]report, len(in.Links)/2)}
-	known := map[topo.RouterID]bool{in.Self: true}
-	for i := range in.Links {
-		l := &in.Links[i]
-		if l.From == l.To {
-			continue
-		}
-		known[l.From], known[l.To] = true, true
-		pair := topo.PairOf(l.From, l.To)
-		p := g.reports[pair]
-		if l.From == pair.A {
-			p.ends[0] = l
-		} else {
-			p.ends[1] = l
-		}
-		g.reports[pair] = p
-	}
-	g.ids = slices.Sorted(maps.Keys(known))
-	for i, id := range g.ids {
-		g.index[id] = i
-	}
-	g.edges = make([][]edge, len(g.ids))
-	cost := in.Cost
-	if cost == nil {
-		cost = CostFor(topo.ClassInteractive)
-	}
-	for pair, p := range g.reports {
-		if ok, _ := p.counts(pair); !ok {
-			continue
-		}
-		for _, from := range []topo.RouterID{pair.A, pair.B} {
-			l := p.joint(from, pair)
-			c := max(cost(l), 1)
-			if in.Draining[from] { // also Self: all routers must see the same costs, or backups could loop
-				c += drainCost
+	g.links = make([][]link, len(ids))
+	// Routers are met in ascending order, and so is each in the words of the others: one finger for each list.
+	finger := make([]int, len(ids))
+	for u, id := range ids {
+		out := make([]link, 0, len(said[u]))
+		for i := range said[u] {
+			w, ok := g.node(said[u][i].To)
+			if !ok {
+				continue
 			}
-			if l.MTU > 0 && l.MTU < in.FabricMTU {
-				c += shortMTUCost
+			theirs := said[w]
+			for finger[w] < len(theirs) && theirs[finger[w]].To < id {
+				finger[w]++
 			}
-			u := g.index[from]
-			g.edges[u] = append(g.edges[u], edge{g.index[l.To], min(c, far/1024), len(g.links)})
-			g.links = append(g.links, l)
+			if f := finger[w]; f < len(theirs) && theirs[f].To == id && said[u][i].Up && theirs[f].Up {
+				out = append(out, link{joint(&said[u][i], &theirs[f]), w, risk(id, said[u][i].To)})
+			}
 		}
+		g.links[u] = out
 	}
-	for _, es := range g.edges {
-		slices.SortFunc(es, func(a, b edge) int { return a.to - b.to })
-	}
-	return g
 }
 
 // joint is one direction of a link as both ends see it. The round trip is the same quantity at both, so
-// the worse word counts; the loss is what the sending end learned; the MTU and the rate are the lesser.
-func (p report) joint(from topo.RouterID, pair topo.Pair) Link {
-	mine, theirs := p.say(from, pair)
+// the worse word counts; the loss and the price are the sending end's; the MTU and the rate are the lesser.
+func joint(mine, theirs *Link) Link {
 	l := *mine
 	l.RTT = max(mine.RTT, theirs.RTT)
+	l.RTT95 = max(mine.RTT95, theirs.RTT95)
 	l.MTU = lesser(mine.MTU, theirs.MTU)
 	l.RateMbps = lesser(mine.RateMbps, theirs.RateMbps)
 	return l
 }
 
 // lesser is the minimum of two figures of which zero means unknown.
-func lesser[T int | uint32](a, b T) T {
+func lesser[T int | int32 | uint32](a, b T) T {
 	if a == 0 || b != 0 && b < a {
 		return b
 	}
 	return a
 }
 
-// tree is the shortest ways from one router.
-type tree struct {
-	dist []uint64
-	hops []int // links on the way
-	prev []int // the router before; -1 at the root and where nothing leads
-}
-
-// from is Dijkstra's algorithm on arrays: with as many links as a mesh has, a heap would not pay. Among
-// ways of equal cost the one with fewer links wins, then the one over the lower router.
-func (g *graph) from(root int) tree {
-	n := len(g.ids)
-	t := tree{make([]uint64, n), make([]int, n), make([]int, n)}
-	for i := range n {
-		t.dist[i], t.prev[i] = far, -1
-	}
-	t.dist[root] = 0
-	open := make([]int, n)
-	for i := range n {
-		open[i] = i
-	}
-	for len(open) > 0 {
-		at := 0
-		for i, v := range open {
-			if t.dist[v] < t.dist[open[at]] {
-				at = i
-			}
-		}
-		u := open[at]
-		du := t.dist[u]
-		if du == far {
-			break
-		}
-		open[at] = open[len(open)-1]
-		open = open[:len(open)-1]
-		hops := t.hops[u] + 1
-		for _, e := range g.edges[u] {
-			v, d := e.to, du+e.cost
-			if d > t.dist[v] {
-				continue
-			}
-			if d < t.dist[v] || hops < t.hops[v] || hops == t.hops[v] && u < t.prev[v] {
-				t.dist[v], t.hops[v], t.prev[v] = d, hops, u
-			}
-		}
-	}
-	return t
-}
-
-// path lists the routers from the root to v, after skip places left free.
-func (t tree) path(g *graph, v, skip int) []topo.RouterID {
-	p := make([]topo.RouterID, skip+t.hops[v]+1)
-	for i := len(p) - 1; i >= skip; i-- {
-		p[i] = g.ids[v]
-		v = t.prev[v]
-	}
-	return p
-}
-
-// edge returns the edge between two routers, nil when there is none that counts.
-func (g *graph) edge(from, to int) *edge {
-	i, ok := slices.BinarySearchFunc(g.edges[from], to, func(e edge, to int) int { return e.to - to })
+// word is what router u says of its link to id; nil is nothing.
+func (g *graph) word(u int32, id topo.RouterID) *Link {
+	i, ok := slices.BinarySearchFunc(g.said[u], id, func(l Link, id topo.RouterID) int { return cmp.Compare(l.To, id) })
 	if !ok {
 		return nil
 	}
-	return &g.edges[from][i]
+	return &g.said[u][i]
 }
 
-// mtu is the least along a path.
-func (g *graph) mtu(path []topo.RouterID) (mtu int) {
-	for i := 1; i < len(path); i++ {
-		if e := g.edge(g.index[path[i-1]], g.index[path[i]]); e != nil {
-			mtu = lesser(mtu, g.links[e.link].MTU)
+// place finds the link from u to w, or where it would be.
+func (g *graph) place(u, w int32) (int, bool) {
+	return slices.BinarySearchFunc(g.links[u], w, func(l link, w int32) int { return cmp.Compare(l.to, w) })
+}
+
+// link returns the link from u to w, which counts.
+func (g *graph) link(u, w int32) *link {
+	i, ok := g.place(u, w)
+	if !ok {
+		panic(fmt.Sprintf("route: no link from %s to %s", g.ids[u], g.ids[w]))
+	}
+	return &g.links[u][i]
+}
+
+// counts says whether packets may use the link between two routers; if not, why, for people.
+func (g *graph) counts(u, w int32) (bool, string) {
+	if u > w {
+		u, w = w, u
+	}
+	for _, end := range [][2]int32{{u, w}, {w, u}} {
+		l := g.word(end[0], g.ids[end[1]])
+		switch {
+		case l == nil:
+			return false, fmt.Sprintf("%s does not report the link", g.ids[end[0]])
+		case !l.Up:
+			return false, fmt.Sprintf("%s reports the link down", g.ids[end[0]])
 		}
 	}
-	return mtu
+	return true, ""
+}
+
+// step is one change of one direction of a link, to be done to the graph and then, at the same place, to the
+// arcs of every plane.
+type step struct {
+	from, to int32
+	at       int // in links[from]
+	was, is  Link
+	had, has bool // whether the link counted, counts
+}
+
+// restate takes a new word of router u, with only routers of the graph in it, and appends what it changes.
+func (g *graph) restate(u int32, said []Link, risk func(a, b topo.RouterID) uint64, steps []step) []step {
+	old := g.said[u]
+	g.said[u] = said
+	for i, k := 0, 0; i < len(old) || k < len(said); {
+		var to topo.RouterID
+		same := false
+		switch {
+		case k == len(said) || i < len(old) && old[i].To < said[k].To:
+			to, i = old[i].To, i+1
+		case i == len(old) || said[k].To < old[i].To:
+			to, k = said[k].To, k+1
+		default:
+			to, same = old[i].To, old[i] == said[k]
+			i, k = i+1, k+1
+		}
+		if w, ok := g.node(to); ok && !same {
+			steps = g.relink(w, u, risk, g.relink(u, w, risk, steps))
+		}
+	}
+	return steps
+}
+
+// relink makes the link from u to w what both ends say now.
+func (g *graph) relink(u, w int32, risk func(a, b topo.RouterID) uint64, steps []step) []step {
+	mine, theirs := g.word(u, g.ids[w]), g.word(w, g.ids[u])
+	at, had := g.place(u, w)
+	s := step{from: u, to: w, at: at, had: had, has: mine != nil && theirs != nil && mine.Up && theirs.Up}
+	if had {
+		s.was = g.links[u][at].Link
+	}
+	if s.has {
+		s.is = joint(mine, theirs)
+	}
+	switch {
+	case s.had == s.has && s.was == s.is:
+		return steps
+	case s.had && s.has:
+		g.links[u][at].Link = s.is
+	case s.has:
+		g.links[u] = slices.Insert(g.links[u], at, link{s.is, w, risk(g.ids[u], g.ids[w])})
+	default:
+		g.links[u] = slices.Delete(g.links[u], at, at+1)
+	}
+	return append(steps, s)
 }

@@ -13,9 +13,7 @@ func FromRecords(self topo.RouterID, records []linkstate.Record) Input {
 		if r.Draining {
 			in.Draining[r.Origin] = true
 		}
-		for _, l := range r.Links {
-			in.Links = append(in.Links, Link{r.Origin, l.To, l.RTT, l.LossPPM, l.RateMbps, l.MTU, l.Up})
-		}
+		in.Links = appendLinks(in.Links, &r)
 		for _, p := range r.Prefixes {
 			in.Announcements = append(in.Announcements, Announcement{r.Origin, p.SegPrefix, p.Metric})
 		}
