@@ -106,8 +106,9 @@ type Options struct {
 	QueueLen int
 
 	// MaxSuper is the longest super-packet, in octets from the IP header on, that the kernel shall give; 0
-	// leaves the kernel's, 65,535. A longer one that is forwarded is cut into single packets, which costs
-	// far more than its length: see DESIGN.md before using this. Kernels that do not know it ignore it.
+	// leaves the kernel's, 65,535. TCP of this host keeps to it. One that is forwarded and longer is cut into
+	// single packets, which halves what passes: only for machines that forward nothing. Kernels that do not
+	// know it ignore it.
 	MaxSuper int
 
 	// NoOffload makes a device without vnet headers, as kernels without them do.
