@@ -45,23 +45,26 @@ func (o *Opener) Open(dst, pkt []byte) ([]byte, error) {
 	}
 	counter := binary.BigEndian.Uint64(pkt[16:])
 
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	// A counter beyond what a Sender may use is a forgery; without this bound one that a broken peer
 	// did seal would push the window to the end of the number space.
 	if counter >= MaxPackets {
 		return nil, ErrAuth
 	}
+	o.mu.Lock()
 	if !o.seen.fresh(counter) {
+		o.mu.Unlock()
 		return nil, ErrReplay
 	}
 	copy(o.aad[:], pkt)
 	o.aad[1] = 0
 	o.nonce = nonce(o.iv, counter)
 	out, err := o.aead.Open(dst, o.nonce[:], pkt[wire.HeaderLen:], o.aad[:])
+	if err == nil {
+		o.seen.mark(counter)
+	}
+	o.mu.Unlock()
 	if err != nil {
 		return nil, ErrAuth
 	}
-	o.seen.mark(counter)
 	return out, nil
 }

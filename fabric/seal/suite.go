@@ -1,7 +1,6 @@
 package seal
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 	"golang.org/x/sys/cpu"
 
+	"github.com/galleon-net/galleon/fabric/aesgcm"
 	"github.com/galleon-net/galleon/fabric/topo"
 )
 
@@ -107,11 +107,7 @@ func (k laneKey) aead(suite Suite) (cipher.AEAD, error) {
 	if suite == ChaCha20Poly1305 {
 		return chacha20poly1305.New(k.key)
 	}
-	block, err := aes.NewCipher(k.key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
+	return aesgcm.New(k.key)
 }
 
 // direction makes the AEAD and the IV of one lane in one direction.
