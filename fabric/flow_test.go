@@ -117,7 +117,7 @@ func (f *stream) result() (sent, lost int, gap time.Duration) {
 // capture keeps the last sealed datagram that goes from a to b and is for dest.
 func capture(into *[]byte, a, b, dest topo.RouterID) func(from, to netip.AddrPort, data []byte) {
 	return func(from, to netip.AddrPort, data []byte) {
-		if h, err := wire.Parse(data); err == nil && from == addrOf(a) && to == addrOf(b) && h.Dest == dest && h.Type == wire.Data {
+		if h, err := wire.Parse(data); err == nil && from.Addr() == addrOf(a).Addr() && to == addrOf(b) && h.Dest == dest && h.Type == wire.Data {
 			*into = append([]byte(nil), data...)
 		}
 	}

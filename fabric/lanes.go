@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/galleon-net/galleon/fabric/health"
+	"github.com/galleon-net/galleon/fabric/wire"
 )
 
 // laneMap says which lane the flows of each slot take: sixteen numbers of four bits in one word, so that the
@@ -22,7 +23,7 @@ func (m *laneMap) store(lanes [health.Slots]uint8) {
 }
 
 // laneCount is how many source ports this router sends from.
-func (m *Mesh) laneCount() int { return 1 }
+func (m *Mesh) laneCount() int { return min(m.env.Socket.Lanes(), wire.MaxLanes) }
 
 // lane is the lane of the link to this neighbour that a flow takes now. hash is any number that is the same
 // for all packets of a flow; it need not be mixed well. Packets of one flow change lanes together, at the

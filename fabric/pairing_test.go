@@ -28,16 +28,16 @@ func TestWhoDialsAndWhen(t *testing.T) {
 		{name: "link down", self: pairing{self: 1, peer: 2, held: [kinds]*holding{{}, nil}},
 			cond: conditions{dialable: true, linkDown: true}, want: 0},
 		{name: "carried needs a relay", self: pairing{self: 1, peer: 2}, cond: up, kind: carried, want: -1},
-		{name: "carried after the direct try", self: pairing{self: 1, peer: 2}, cond: conditions{relayed: true}, kind: carried, want: carryAfter},
-		{name: "carried, higher", self: pairing{self: 2, peer: 1}, cond: conditions{relayed: true}, kind: carried, want: carryAfter + higherWaits},
+		{name: "carried after the direct try", self: pairing{self: 1, peer: 2}, cond: conditions{way: true}, kind: carried, want: carryAfter},
+		{name: "carried, higher", self: pairing{self: 2, peer: 1}, cond: conditions{way: true}, kind: carried, want: carryAfter + higherWaits},
 		{name: "carried while direct works", self: pairing{self: 1, peer: 2, held: [kinds]*holding{{}, nil}},
-			cond: conditions{relayed: true}, kind: carried, want: -1},
+			cond: conditions{way: true}, kind: carried, want: -1},
 		{name: "new keys by who made the last", self: pairing{self: 2, peer: 1, held: [kinds]*holding{{}, nil}},
 			cond: conditions{dialable: true, rekey: true, newest: true}, want: 0},
 		{name: "new keys by the other", self: pairing{self: 1, peer: 2, held: [kinds]*holding{{}, nil}},
 			cond: conditions{dialable: true, rekey: true}, want: rekeyWaits},
 		{name: "new keys over the carried session", self: pairing{self: 1, peer: 2, held: [kinds]*holding{nil, {}}},
-			cond: conditions{relayed: true, rekey: true, newest: true}, kind: carried, want: 0},
+			cond: conditions{way: true, rekey: true, newest: true}, kind: carried, want: 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -30,8 +30,9 @@ type world struct {
 	conf    Config // without Self
 	routers map[topo.RouterID]*router
 
-	v6  bool                  // the underlay is IPv6: router n has the endpoint 2001:db8::n
-	mtu map[topo.RouterID]int // of routers whose fabric MTU is not the default
+	v6    bool                  // the underlay is IPv6: router n has the endpoint 2001:db8::n
+	mtu   map[topo.RouterID]int // of routers whose fabric MTU is not the default
+	fewer map[topo.RouterID]int // lanes that a router lacks of worldLanes
 
 	// When set, these put something between a router and its network, or its device.
 	wrapConn func(topo.RouterID, net.PacketConn) net.PacketConn
@@ -85,6 +86,15 @@ func (w *world) endpoint(id topo.RouterID) netip.AddrPort {
 	return addrOf(id)
 }
 
+// worldLanes is how many source ports a router has.
+const worldLanes = 4
+
+// laneOf is where the packets of a router's lane come from.
+func (w *world) laneOf(id topo.RouterID, lane int) netip.AddrPort {
+	e := w.endpoint(id)
+	return netip.AddrPortFrom(e.Addr(), e.Port()+uint16(lane))
+}
+
 // newRouter makes a router with a certificate, and the catalog's line about it.
 func (w *world) newRouter(id topo.RouterID) Router {
 	w.t.Helper()
@@ -125,15 +135,20 @@ func (w *world) start(ids ...topo.RouterID) {
 	for _, id := range ids {
 		r := w.routers[id]
 		r.dev = tuntest.New("galleon0", w.config(id).withDefaults().FabricMTU)
-		conn, dev := w.net.Listen(w.endpoint(id)), tun.Device(r.dev)
-		if w.wrapConn != nil {
-			conn = w.wrapConn(id, conn)
+		dev := tun.Device(r.dev)
+		var conns []net.PacketConn
+		for lane := range worldLanes - w.fewer[id] {
+			conn := w.net.Listen(w.laneOf(id, lane))
+			if w.wrapConn != nil {
+				conn = w.wrapConn(id, conn)
+			}
+			conns = append(conns, conn)
 		}
 		if w.wrapDev != nil {
 			dev = w.wrapDev(id, dev)
 		}
 		r.mesh = New(Env{
-			Socket: underlay.Wrap(conn), Device: dev, Rand: mrand.New(mrand.NewPCG(uint64(id), 1)),
+			Socket: underlay.Wrap(conns[0], conns[1:]...), Device: dev, Rand: mrand.New(mrand.NewPCG(uint64(id), 1)),
 			Emit: func(e Event) {
 				r.mu.Lock()
 				defer r.mu.Unlock()

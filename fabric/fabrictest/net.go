@@ -11,7 +11,8 @@
 //	net.Cut(addrA.Addr(), addrB.Addr()) // nothing passes, in either direction
 //
 // Paths belong to addresses without ports, so that the two processes of one router (forward and control)
-// share the fate of their cable.
+// share the fate of their cable. What only one source port suffers (a policer, a broken member of a trunk)
+// is set with SetFrom, and comes on top.
 package fabrictest
 
 import (
@@ -38,12 +39,18 @@ type Counts struct{ Delivered, Lost, TooBig, Cut, Overflow uint64 }
 
 type direction struct{ from, to netip.Addr }
 
+type flow struct {
+	from netip.AddrPort
+	to   netip.Addr
+}
+
 // Net is the network. Its methods may be called from any goroutine.
 type Net struct {
 	mu     sync.Mutex
 	rng    *rand.Rand
 	paths  map[direction]Path
 	counts map[direction]*Counts
+	flows  map[flow]Path
 	nodes  map[netip.AddrPort]*node
 	tap    func(from, to netip.AddrPort, data []byte)
 	closed bool
@@ -58,6 +65,7 @@ func New(seed uint64) *Net {
 		rng:    rand.New(rand.NewPCG(seed, seed)),
 		paths:  map[direction]Path{},
 		counts: map[direction]*Counts{},
+		flows:  map[flow]Path{},
 		nodes:  map[netip.AddrPort]*node{},
 	}
 }
@@ -118,22 +126,26 @@ func (n *Net) SendPacket(p simnet.Packet) error {
 	if n.tap != nil {
 		n.tap(from, to, p.Data)
 	}
-	path, c := n.paths[d], n.count(d)
+	path, own, c := n.paths[d], n.flows[flow{from, d.to}], n.count(d)
 	nd := n.nodes[to]
 	switch {
-	case path.Cut || nd == nil:
+	case path.Cut || own.Cut || nd == nil:
 		c.Cut++
-	case path.MTU > 0 && len(p.Data) > path.MTU:
+	case path.swallows(p.Data) || own.swallows(p.Data):
 		c.TooBig++
-	case path.LossPPM > 0 && n.rng.Uint32N(1_000_000) < path.LossPPM:
+	case n.loses(path) || n.loses(own):
 		c.Lost++
-	case !nd.enqueue(p, time.Now().Add(path.Latency)):
+	case !nd.enqueue(p, time.Now().Add(path.Latency+own.Latency)):
 		c.Overflow++
 	default:
 		c.Delivered++
 	}
 	return nil
 }
+
+func (p Path) swallows(data []byte) bool { return p.MTU > 0 && len(data) > p.MTU }
+
+func (n *Net) loses(p Path) bool { return p.LossPPM > 0 && n.rng.Uint32N(1_000_000) < p.LossPPM }
 
 func (n *Net) count(d direction) *Counts {
 	c := n.counts[d]
@@ -151,6 +163,15 @@ func (n *Net) Set(a, b netip.Addr, change func(*Path)) {
 	p := n.paths[direction{a, b}]
 	change(&p)
 	n.paths[direction{a, b}] = p
+}
+
+// SetFrom changes what the packets of one port of a meet on the way to b, besides what all of a's do.
+func (n *Net) SetFrom(a netip.AddrPort, b netip.Addr, change func(*Path)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.flows[flow{a, b}]
+	change(&p)
+	n.flows[flow{a, b}] = p
 }
 
 // Both changes the two directions between a and b.

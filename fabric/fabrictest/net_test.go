@@ -73,6 +73,34 @@ func TestPathsDoWhatTheySay(t *testing.T) {
 	})
 }
 
+// TestOneSourcePort breaks one port of a, and spares another and the way back.
+func TestOneSourcePort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(1)
+		port := netip.AddrPortFrom(addrA.Addr(), 6000)
+		a, lane, b := n.Listen(addrA), n.Listen(port), n.Listen(addrB)
+		defer func() { a.Close(); lane.Close(); b.Close(); n.Close() }()
+		n.Set(addrA.Addr(), addrB.Addr(), func(p *Path) { p.Latency = 10 * time.Millisecond })
+		n.SetFrom(port, addrB.Addr(), func(p *Path) { p.Latency, p.MTU = 5*time.Millisecond, 1000 })
+		if d, ok := arrival(t, lane, b, 1000); !ok || d != 15*time.Millisecond {
+			t.Errorf("by the port: %v, %v; want 15ms", d, ok)
+		}
+		if _, ok := arrival(t, lane, b, 1001); ok {
+			t.Error("a packet beyond the port's MTU passed")
+		}
+		n.SetFrom(port, addrB.Addr(), func(p *Path) { p.Cut = true })
+		if _, ok := arrival(t, lane, b, 10); ok {
+			t.Error("a packet passed the cut port")
+		}
+		if d, ok := arrival(t, a, b, 1001); !ok || d != 10*time.Millisecond {
+			t.Errorf("by the other port: %v, %v; want 10ms", d, ok)
+		}
+		if _, ok := arrival(t, b, lane, 10); !ok {
+			t.Error("the way back to the port is cut, too")
+		}
+	})
+}
+
 func TestLossIsRoughlyWhatWasAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := New(7)

@@ -7,12 +7,18 @@ import (
 )
 
 // Wrap makes a Socket of any net.PacketConn, for simulated networks: one reader, and one datagram at a time,
-// also of a run. Lane and TOS are not carried, since a net.PacketConn has no place for them. It may allocate
-// for every packet. The Socket owns pc and closes it.
-func Wrap(pc net.PacketConn) *Socket { return newSocket(conn{pc}, new(shortfalls)) }
+// also of a run. TOS is not carried, since a net.PacketConn has no place for it. It may allocate for every
+// packet. More connections are lanes 1 and up: they send, and nobody reads them. The Socket owns all and
+// closes them.
+func Wrap(pc net.PacketConn, lanes ...net.PacketConn) *Socket {
+	return newSocket(conn{pc, lanes}, new(shortfalls))
+}
 
 // conn is the network of Wrap.
-type conn struct{ net.PacketConn }
+type conn struct {
+	net.PacketConn
+	lanes []net.PacketConn // from lane 1
+}
 
 func (c conn) readers() int { return 1 }
 
@@ -36,9 +42,12 @@ func (c conn) write(p []Packet) error {
 			failed.add(q, errVirtual)
 			continue
 		}
-		to := net.UDPAddrFromAddrPort(q.Addr)
+		to, from := net.UDPAddrFromAddrPort(q.Addr), c.PacketConn
+		if n := int(q.Lane); n > 0 && n <= len(c.lanes) {
+			from = c.lanes[n-1]
+		}
 		for i := range q.Count() {
-			if _, err := c.WriteTo(q.Datagram(i), to); err != nil {
+			if _, err := from.WriteTo(q.Datagram(i), to); err != nil {
 				failed.add(Packet{Buf: q.Datagram(i), Addr: q.Addr}, err)
 			}
 		}
@@ -50,7 +59,16 @@ func (c conn) offloads() Offloads         { return Offloads{} }
 func (c conn) readerStats() []ReaderStats { return make([]ReaderStats, 1) }
 func (c conn) buffers() (int, int)        { return 0, 0 }
 
-func (c conn) laneCount() int { return 1 }
+func (c conn) laneCount() int { return 1 + len(c.lanes) }
+
+// Close closes all.
+func (c conn) Close() error {
+	err := c.PacketConn.Close()
+	for _, l := range c.lanes {
+		err = errors.Join(err, l.Close())
+	}
+	return err
+}
 
 func (c conn) files() ([]*os.File, error) {
 	return nil, errors.New("hand over a simulated socket: it has no descriptor")
