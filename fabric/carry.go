@@ -42,8 +42,9 @@ func (f *forwarder) carry(to netip.AddrPort, b []byte) error {
 	if pkt, ok = next.ring.AppendTag(pkt); !ok {
 		return fmt.Errorf("carry a session packet to %s: no keys with %s", dest, next.id)
 	}
-	next.link.out[0].add(len(pkt))
-	return f.socket.WriteBatch([]underlay.Packet{{Buf: pkt, Addr: *addr}})
+	lane := next.lane(uint32(dest))
+	next.link.out[lane].add(len(pkt))
+	return f.socket.WriteBatch([]underlay.Packet{{Buf: pkt, Addr: *addr, Lane: lane}})
 }
 
 // uncarry gives a carried QUIC packet to QUIC, when a neighbour vouches for it.

@@ -230,8 +230,8 @@ func (m *Mesh) begin(ctx context.Context) {
 		word: m.word,
 		peers: func(yield func(topo.RouterID, *outbox)) {
 			for _, id := range m.order {
-				if p := m.peers[id]; p != nil && p.sessions[direct] != nil {
-					yield(id, p.sessions[direct].out)
+				if p := m.peers[id]; p != nil && p.voice() != nil {
+					yield(id, p.voice().out)
 				}
 			}
 		},

@@ -74,7 +74,7 @@ type dialing struct {
 type conditions struct {
 	dialable bool // the peer has an endpoint
 	linkDown bool // the probes say that the direct path does not work
-	relayed  bool // the routes lead to the peer through another router
+	way      bool // packets get to the peer: through another router, or by the link whose session is missing
 	rekey    bool // the keys are old or used
 	newest   bool // the newest keys came from a session that this router dialed
 }
@@ -120,7 +120,7 @@ func (p *pairing) missing(k kind, now time.Time, c conditions) (missing, mine bo
 		}
 		return c.rekey, c.newest
 	default:
-		if !noDirect || !c.relayed {
+		if !noDirect || !c.way {
 			return false, false
 		}
 		if p.held[carried] == nil {

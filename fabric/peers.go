@@ -31,7 +31,7 @@ func (m *Mesh) conditions(p *peer, now time.Time) conditions {
 	c := conditions{
 		dialable: len(p.Endpoints) > 0,
 		linkDown: p.link != nil && m.linkDown(p, now),
-		relayed:  m.relayed(p.ID),
+		way:      m.hasWay(p.ID),
 	}
 	for _, e := range p.face.ring.Epochs() {
 		if e.Stage == seal.Current {
@@ -41,6 +41,16 @@ func (m *Mesh) conditions(p *peer, now time.Time) conditions {
 		}
 	}
 	return c
+}
+
+// voice is the session that link-state is exchanged over: the direct one. Where that is missing though the link
+// carries, as when QUIC's own lane is the broken one, it is the carried one, whose packets take the same link
+// by another lane.
+func (p *peer) voice() *pairSession {
+	if s := p.sessions[direct]; s != nil || !p.face.usable.Load() {
+		return s
+	}
+	return p.sessions[carried]
 }
 
 // dialDue starts the dials that are due with one peer.
@@ -140,6 +150,8 @@ func (m *Mesh) establish(now time.Time, s *pairSession) error {
 	p.pair.ready(s.kind, holding{epoch: s.epoch, dialed: s.dialed, life: s.life, since: now})
 	if s.kind == direct {
 		m.linked(now, p, s)
+	}
+	if p.voice() == s {
 		m.flood.greet(s.out)
 	}
 	m.emit(SessionUp{Peer: s.peer, Carried: s.kind == carried, Dialed: s.dialed, Addr: s.addr, Epoch: s.epoch})

@@ -206,14 +206,14 @@ func comparePrefix(a, b topo.SegPrefix) int {
 	return a.Prefix.Bits() - b.Prefix.Bits()
 }
 
-// relayed says whether the routes lead to a router through another one that is up.
-func (m *Mesh) relayed(id topo.RouterID) bool {
+// hasWay says whether packets get to a router now, by whatever way.
+func (m *Mesh) hasWay(id topo.RouterID) bool {
 	v := m.fwd.view.Load()
 	if v == nil {
 		return false
 	}
 	next, _ := v.toward(id, 0)
-	return next != nil && next.id != id
+	return next != nil
 }
 
 // show gives the data path a new view.
