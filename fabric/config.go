@@ -24,7 +24,7 @@ const (
 
 // The defaults of a Config's zero fields.
 const (
-	DefaultMTU        = 1400             // octets of an IP packet: fits a 1,500 octet underlay, also over IPv6
+	DefaultMTU        = SafeMTU          // octets of an IP packet: fits a 1,500 octet underlay, also over IPv6
 	DefaultRekeyAfter = 10 * time.Minute // WireGuard's users live well with 2; a handshake across an ocean is cheap at 10
 )
 
@@ -34,7 +34,7 @@ type Config struct {
 	Self        topo.RouterID `json:"self"`
 	Cluster     string        `json:"cluster"`
 	Incarnation uint32        `json:"incarnation"`           // of the cluster
-	FabricMTU   int           `json:"fabric_mtu,omitempty"`  // largest IP packet, octets; 0 is DefaultMTU; the same on every router
+	FabricMTU   int           `json:"fabric_mtu,omitempty"`  // largest IP packet, octets; 0 is DefaultMTU; a pair uses the lesser of both ends
 	RekeyAfter  time.Duration `json:"rekey_after,omitempty"` // age of a pair's keys that asks for new ones; 0 is DefaultRekeyAfter
 
 	// RekeyPackets is how many packets of 2 KiB, or more of smaller ones, under one key ask for a new one: at

@@ -69,7 +69,8 @@ type ClusterInitRequest struct {
 	Region   topo.Region      `json:"region"`
 	Zone     topo.Zone        `json:"zone"`
 	Prefixes []topo.SegPrefix `json:"prefixes,omitempty"`
-	// FabricMTU is the largest inner packet in bytes, 0 for the default.
+	// FabricMTU is the largest packet in bytes that anybody may send into the fabric, 0 for the default of 8,952.
+	// What each way carries is measured.
 	FabricMTU int `json:"fabric_mtu,omitempty"`
 	// Loopbacks are the pools of router addresses, empty for the defaults.
 	Loopbacks []netip.Prefix `json:"loopbacks,omitempty"`
@@ -303,7 +304,18 @@ type LinkInfo struct {
 	RTT      time.Duration `json:"rtt_ns"`
 	LossPPM  uint32        `json:"loss_ppm"`
 	RateMbps float64       `json:"rate_mbps"`
-	MTU      int           `json:"mtu"`
+	MTU      int           `json:"mtu"` // largest datagram to the other end, octets
+	Lanes    []LaneInfo    `json:"lanes,omitempty"`
+}
+
+// LaneInfo is one source port that a link is sent by, as the sending router measures it.
+type LaneInfo struct {
+	State   string        `json:"state"` // used, left (it was worse than the others), untried (the other end heard nothing of it)
+	Why     string        `json:"why,omitempty"`
+	RTT     time.Duration `json:"rtt_ns"`
+	LossPPM uint32        `json:"loss_ppm"`
+	Share   float64       `json:"share"` // of flows, 0 to 1
+	Packets uint64        `json:"packets"`
 }
 
 // PathShowRequest asks which way packets go between two regions or routers. It is answered from

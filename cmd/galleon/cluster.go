@@ -51,7 +51,7 @@ func clusterInit(c *cli) *cobra.Command {
 	cmd.Flags().StringVar(&zone, "zone", "", "this router's zone, like cn-hangzhou-a")
 	cmd.Flags().StringSliceVar(&prefix, "prefix", nil, "a prefix that this router announces, like 10.1.0.0/24; may be repeated")
 	cmd.Flags().StringSliceVar(&loopbacks, "loopbacks", nil, "pools of router addresses, when the defaults collide with yours")
-	cmd.Flags().IntVar(&mtu, "mtu", 0, "largest packet that hosts may send into the fabric, in bytes; what each way carries is measured; 0: the default")
+	cmd.Flags().IntVar(&mtu, "mtu", 0, "largest packet that hosts may send into the fabric, in bytes; what each way carries is measured; 0: 8952")
 	require(cmd, "region", "zone")
 	return cmd
 }

@@ -13,13 +13,14 @@ import (
 	"github.com/galleon-net/galleon/cmd/admin"
 	"github.com/galleon-net/galleon/cmd/config"
 	"github.com/galleon-net/galleon/consensus/state"
+	"github.com/galleon-net/galleon/fabric"
 	"github.com/galleon-net/galleon/fabric/keys"
 	"github.com/galleon-net/galleon/fabric/topo"
 )
 
 // What a cluster starts with when nothing else is said.
 const (
-	defaultFabricMTU = 1380
+	defaultFabricMTU = fabric.MaxMTU // what each way carries is measured, and said by its routes
 	certLife         = 30 * 24 * time.Hour
 )
 
