@@ -38,7 +38,7 @@
 //	4 steps   a plane of symbols | uvarint n | n bytes of open bits | the bytes that are left
 //	5 patch   uvarint changes | numbers of gaps | numbers of changes | the bytes that are left
 //
-//	plane     u8 kind | uvarint n | n bytes
+//	plane     u8 kind | u24 n | n bytes
 //	          kind 0 as it is, 1 one byte that all are, 2 Huffman (package huff), 3 a zstd frame
 //	numbers   as in steps: a plane of symbols | uvarint n | n bytes of open bits (see numbers.go)
 //

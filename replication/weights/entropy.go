@@ -2,7 +2,6 @@ package weights
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -44,52 +43,54 @@ type coder struct {
 	scratch []byte
 }
 
-// plane appends p, coded:
-//
-//	u8 kind | uvarint n | n bytes
+// planeHead is the length of a plane's header: u8 kind | u24 n. So it can be filled in behind what it counts.
+const planeHead = 4
+
+func putPlaneHead(b []byte, kind byte, n int) {
+	b[0], b[1], b[2], b[3] = kind, byte(n), byte(n>>8), byte(n>>16)
+}
+
+// plane appends p, coded, which must not be longer than MaxPiece.
 func (c *coder) plane(dst, p []byte, h *hint) []byte {
 	if h.left == 0 || h.kind == planeConst {
 		h.kind, h.left = c.choose(p), again
 	}
 	h.left--
-	switch h.kind {
+	start := len(dst)
+	dst = append(dst, 0, 0, 0, 0)
+	kind := h.kind
+	switch kind {
 	case planeConst:
-		return append(dst, planeConst, 1, p[0])
+		dst = append(dst, p[0])
 	case planeHuff:
-		if out, ok := c.huffPlane(dst, p); ok {
-			return out
-		}
+		dst = c.huffPlane(dst, p)
 	case planeZstd:
-		c.scratch = c.zstdEncoder().EncodeAll(p, c.scratch[:0])
-		if len(c.scratch) < len(p) {
-			dst = binary.AppendUvarint(append(dst, planeZstd), uint64(len(c.scratch)))
-			return append(dst, c.scratch...)
-		}
+		dst = c.zstdEncoder().EncodeAll(p, dst)
 	}
-	dst = binary.AppendUvarint(append(dst, planeRaw), uint64(len(p)))
-	return append(dst, p...)
+	if n := len(dst) - start - planeHead; kind == planeRaw || n == 0 || n >= len(p) {
+		kind = planeRaw
+		dst = append(dst[:start+planeHead], p...)
+	}
+	putPlaneHead(dst[start:], kind, len(dst)-start-planeHead)
+	return dst
 }
 
-func (c *coder) huffPlane(dst, p []byte) ([]byte, bool) {
+// huffPlane appends p by package huff, or nothing when that cannot be.
+func (c *coder) huffPlane(dst, p []byte) []byte {
 	var counts huff.Counts
-	all := counts.Sample(p)
-	for {
-		if counts.Used() < 2 {
-			if all {
-				return dst, false
-			}
-		} else if out, ok := c.huff.Encode(c.scratch[:0], p, &counts); ok {
-			c.scratch = out
-			if len(out) >= len(p) {
-				return dst, false
-			}
-			dst = binary.AppendUvarint(append(dst, planeHuff), uint64(len(out)))
-			return append(dst, out...), true
+	if all := counts.Sample(p); !all && counts.Used() > 1 {
+		if out, ok := c.huff.Encode(dst, p, &counts); ok {
+			return out
 		}
 		// The sample did not show a symbol that there is.
-		all, counts = true, huff.Counts{}
+		counts = huff.Counts{}
 		counts.Count(p)
 	}
+	if counts.Used() < 2 {
+		return dst
+	}
+	out, _ := c.huff.Encode(dst, p, &counts)
+	return out
 }
 
 // choose decides by a sample how a plane is coded.
@@ -160,33 +161,40 @@ type decoder struct {
 	zstd *zstd.Decoder // nil until needed
 }
 
-// plane fills dst from the coded plane that src begins with and gives what is behind it.
-func (d *decoder) plane(dst, src []byte) (rest []byte, err error) {
-	if len(src) < 2 {
-		return nil, corrupt("a plane is missing")
+// plane reads the coded plane of n bytes that src begins with, and gives what is behind it. The plane is in buf, which has
+// room for it, or a part of src.
+func (d *decoder) plane(buf []byte, n int, src []byte) (plane, rest []byte, err error) {
+	if len(src) < planeHead {
+		return nil, nil, corrupt("a plane is missing")
 	}
-	kind := src[0]
-	size, n := binary.Uvarint(src[1:])
-	if n <= 0 || size > uint64(len(src)-1-n) {
-		return nil, corrupt("a plane goes beyond the frame's end")
+	kind, size := src[0], int(src[1])|int(src[2])<<8|int(src[3])<<16
+	if src = src[planeHead:]; size > len(src) {
+		return nil, nil, corrupt("a plane goes beyond the frame's end")
 	}
-	body, rest := src[1+n:1+n+int(size)], src[1+n+int(size):]
-	switch kind {
-	case planeRaw:
-		if len(body) != len(dst) {
-			return nil, corrupt("a plane of %d bytes where %d belong", len(body), len(dst))
+	body, rest := src[:size:size], src[size:]
+	if kind == planeRaw {
+		if size != n {
+			return nil, nil, corrupt("a plane of %d bytes where %d belong", size, n)
 		}
-		copy(dst, body)
+		return body, rest, nil
+	}
+	plane = buf[:n:n]
+	return plane, rest, d.decode(plane, kind, body)
+}
+
+// decode fills dst from a plane's body.
+func (d *decoder) decode(dst []byte, kind byte, body []byte) (err error) {
+	switch kind {
 	case planeConst:
 		if len(body) != 1 {
-			return nil, corrupt("a constant plane of %d bytes", len(body))
+			return corrupt("a constant plane of %d bytes", len(body))
 		}
 		for i := range dst {
 			dst[i] = body[0]
 		}
 	case planeHuff:
 		if err := d.huff.Decode(dst, body); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+			return fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 	case planeZstd:
 		if d.zstd == nil {
@@ -198,10 +206,10 @@ func (d *decoder) plane(dst, src []byte) (rest []byte, err error) {
 		}
 		out, err := d.zstd.DecodeAll(body, dst[:0:len(dst)])
 		if err != nil || len(out) != len(dst) {
-			return nil, fmt.Errorf("%w: %d bytes of zstd where %d belong: %w", ErrCorrupt, len(out), len(dst), orMismatch(err))
+			return fmt.Errorf("%w: %d bytes of zstd where %d belong: %w", ErrCorrupt, len(out), len(dst), orMismatch(err))
 		}
 	default:
-		return nil, corrupt("a plane of the unknown kind %d", kind)
+		return corrupt("a plane of the unknown kind %d", kind)
 	}
-	return rest, nil
+	return nil
 }

@@ -281,11 +281,11 @@ func (d *Decoder) joinPlanes(dst, body []byte, l *layout) (err error) {
 	buf := grow(&d.split, len(dst))
 	planes := d.planes[:0]
 	for _, n := range lens {
-		if body, err = d.decoder.plane(buf[:n:n], body); err != nil {
+		var p []byte
+		if p, body, err = d.decoder.plane(buf, n, body); err != nil {
 			return err
 		}
-		planes = append(planes, buf[:n:n])
-		buf = buf[n:]
+		planes, buf = append(planes, p), buf[n:]
 	}
 	d.planes = planes
 	if len(body) != rest {

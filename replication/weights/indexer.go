@@ -102,7 +102,7 @@ func (x *Indexer) handle(s *Segment, piece []byte) {
 	}
 	s.Pieces = append(s.Pieces, SumOf(piece))
 	s.sketch(piece, x.in)
-	s.Anchors = anchors(s.Anchors, piece, x.in)
+	s.Anchors = anchors(s.Anchors, piece, x.in, s.DType)
 	x.in += int64(len(piece))
 	if x.in == s.Size {
 		s.Sum = segmentSum(s.Size, s.DType, s.Pieces)
@@ -121,15 +121,25 @@ func (s *Segment) sketch(piece []byte, at int64) {
 	}
 }
 
-// anchors appends the anchors of a piece that begins at.
-func anchors(list []Anchor, piece []byte, at int64) []Anchor {
+// anchors appends the anchors of a piece that begins at. Tensors are cut and moved by whole rows, which are whole words, so
+// that one word in each eight bytes is looked at; in other bytes a word may begin anywhere.
+func anchors(list []Anchor, piece []byte, at int64, d table.DType) []Anchor {
 	// An odd constant with bits everywhere; what it is is part of the index's format.
 	const mix = 0x9e3779b97f4a7c15
+	step, shift := 8, 64-anchorBits
+	if d == table.Bytes {
+		step, shift = 1, shift-3
+	}
 	found := 0
 	last := uint64(0)
-	for p, i := piece, 0; len(p) >= anchorWindow; p, i = p[8:], i+8 {
+	for p, i := piece, 0; len(p) >= anchorWindow+8; p, i = p[step:], i+step {
+		// Two words at a time where there is nothing.
+		for step == 8 && len(p) >= anchorWindow+24 &&
+			(binary.LittleEndian.Uint64(p)^mix)*mix>>(shift&63) != 0 && (binary.LittleEndian.Uint64(p[8:])^mix)*mix>>(shift&63) != 0 {
+			p, i = p[16:], i+16
+		}
 		w := binary.LittleEndian.Uint64(p)
-		if (w^mix)*mix>>(64-anchorBits) != 0 {
+		if (w^mix)*mix>>(shift&63) != 0 {
 			continue
 		}
 		if w == last || found == anchorsMost {

@@ -184,9 +184,9 @@ func (d *Decoder) patch(dst, body, base []byte, l *layout) error {
 			return err
 		}
 	} else {
-		syms := grow(&d.syms, n)
 		for k := range l.width {
-			if body, err = d.decoder.plane(syms, body); err != nil {
+			var syms []byte
+			if syms, body, err = d.decoder.plane(grow(&d.syms, n), n, body); err != nil {
 				return err
 			}
 			for i, at := range list {
@@ -203,8 +203,7 @@ func (d *Decoder) patch(dst, body, base []byte, l *layout) error {
 
 // eachNumber gives n numbers to use, in blocks, and what is behind them.
 func (d *Decoder) eachNumber(body []byte, n int, use func(v []uint32, from int) error) ([]byte, error) {
-	syms := grow(&d.syms, n)
-	body, err := d.decoder.plane(syms, body)
+	syms, body, err := d.decoder.plane(grow(&d.syms, n), n, body)
 	if err != nil {
 		return nil, err
 	}

@@ -2,10 +2,15 @@ package weights
 
 import "encoding/binary"
 
-// Plane loops. They take eight bytes at a time and sort them with shifts and masks: a mask and two shifts move a byte of
-// each lane at once. Slow twins in planes_test.go say what they do, one element at a time.
+// Plane loops. They take whole words and sort bytes with shifts and masks, a byte of each lane at once. So that this takes few
+// steps, planes have the elements in another order within each group of eight: the words of a group are laid over each other, a
+// byte further each. Elements that do not fill a group are behind, in their own order.
 //
-// What does not fill an element at the end of a piece stays as it is and is coded behind the planes.
+//	two bytes    x = 0 1 2 3, y = 4 5 6 7            planes 0 4 1 5 2 6 3 7
+//	four bytes   x = 0 1, y = 2 3, z = 4 5, w = 6 7  planes 0 4 2 6 1 5 3 7
+//
+// Slow twins in planes_test.go say what they do, one element at a time. What does not fill an element at the end of a piece
+// stays as it is and is coded behind the planes.
 
 // split fills planes, each of n elements, from src and gives them, from the lowest byte up (or field by field). The
 // planes lie one behind the other in buf, which has room for all of src.
@@ -59,22 +64,10 @@ func (l *layout) join(dst []byte, planes [][]byte) (rest []byte) {
 }
 
 const (
+	group     = 8
 	evenBytes = 0x00ff00ff00ff00ff
 	evenPairs = 0x0000ffff0000ffff
 )
-
-// pack moves the bytes 0, 2, 4 and 6 of x together into the low four.
-func pack(x uint64) uint64 {
-	x &= evenBytes
-	x = (x | x>>8) & evenPairs
-	return (x | x>>16) & 0xffffffff
-}
-
-// spread is the inverse of pack.
-func spread(x uint64) uint64 {
-	x = (x | x<<16) & evenPairs
-	return (x | x<<8) & evenBytes
-}
 
 // Of each BF16 value s eeeeeeee mmmmmmm the top plane has e, the low one s and m.
 const (
@@ -84,13 +77,11 @@ const (
 )
 
 func splitBF16(low, top, src []byte) {
-	for len(src) >= 16 && len(low) >= 8 && len(top) >= 8 {
+	for len(src) >= 2*group && len(low) >= group && len(top) >= group {
 		x, y := binary.LittleEndian.Uint64(src), binary.LittleEndian.Uint64(src[8:])
-		src = src[16:]
-		binary.LittleEndian.PutUint64(top, pack(x>>7)|pack(y>>7)<<32)
-		x, y = x>>8&^mantissas16&evenBytes|x&mantissas16, y>>8&^mantissas16&evenBytes|y&mantissas16
-		binary.LittleEndian.PutUint64(low, pack(x)|pack(y)<<32)
-		low, top = low[8:], top[8:]
+		binary.LittleEndian.PutUint64(top, x>>7&evenBytes|y<<1&^evenBytes)
+		binary.LittleEndian.PutUint64(low, x>>8&(signs16>>8)|x&mantissas16|y&signs16|y&mantissas16<<8)
+		src, low, top = src[2*group:], low[group:], top[group:]
 	}
 	for i := range low {
 		u := binary.LittleEndian.Uint16(src[2*i:])
@@ -99,15 +90,11 @@ func splitBF16(low, top, src []byte) {
 }
 
 func joinBF16(dst, low, top []byte) {
-	for len(dst) >= 16 && len(low) >= 8 && len(top) >= 8 {
+	for len(dst) >= 2*group && len(low) >= group && len(top) >= group {
 		l, t := binary.LittleEndian.Uint64(low), binary.LittleEndian.Uint64(top)
-		low, top = low[8:], top[8:]
-		x, y := spread(l&0xffffffff), spread(l>>32)
-		x = x<<8&signs16 | x&mantissas16 | spread(t&0xffffffff)<<7
-		y = y<<8&signs16 | y&mantissas16 | spread(t>>32)<<7
-		binary.LittleEndian.PutUint64(dst, x)
-		binary.LittleEndian.PutUint64(dst[8:], y)
-		dst = dst[16:]
+		binary.LittleEndian.PutUint64(dst, t<<7&exponents16|l<<8&signs16|l&mantissas16)
+		binary.LittleEndian.PutUint64(dst[8:], t>>1&exponents16|l&signs16|l>>8&mantissas16)
+		dst, low, top = dst[2*group:], low[group:], top[group:]
 	}
 	for i := range low {
 		binary.LittleEndian.PutUint16(dst[2*i:], uint16(low[i]&0x80)<<8|uint16(low[i]&0x7f)|uint16(top[i])<<7)
@@ -115,12 +102,11 @@ func joinBF16(dst, low, top []byte) {
 }
 
 func split16(low, top, src []byte) {
-	for len(src) >= 16 && len(low) >= 8 && len(top) >= 8 {
+	for len(src) >= 2*group && len(low) >= group && len(top) >= group {
 		x, y := binary.LittleEndian.Uint64(src), binary.LittleEndian.Uint64(src[8:])
-		src = src[16:]
-		binary.LittleEndian.PutUint64(low, pack(x)|pack(y)<<32)
-		binary.LittleEndian.PutUint64(top, pack(x>>8)|pack(y>>8)<<32)
-		low, top = low[8:], top[8:]
+		binary.LittleEndian.PutUint64(low, x&evenBytes|y<<8&^evenBytes)
+		binary.LittleEndian.PutUint64(top, x>>8&evenBytes|y&^evenBytes)
+		src, low, top = src[2*group:], low[group:], top[group:]
 	}
 	for i := range low {
 		low[i], top[i] = src[2*i], src[2*i+1]
@@ -128,44 +114,43 @@ func split16(low, top, src []byte) {
 }
 
 func join16(dst, low, top []byte) {
-	for len(dst) >= 16 && len(low) >= 8 && len(top) >= 8 {
+	for len(dst) >= 2*group && len(low) >= group && len(top) >= group {
 		l, t := binary.LittleEndian.Uint64(low), binary.LittleEndian.Uint64(top)
-		low, top = low[8:], top[8:]
-		binary.LittleEndian.PutUint64(dst, spread(l&0xffffffff)|spread(t&0xffffffff)<<8)
-		binary.LittleEndian.PutUint64(dst[8:], spread(l>>32)|spread(t>>32)<<8)
-		dst = dst[16:]
+		binary.LittleEndian.PutUint64(dst, l&evenBytes|t<<8&^evenBytes)
+		binary.LittleEndian.PutUint64(dst[8:], l>>8&evenBytes|t&^evenBytes)
+		dst, low, top = dst[2*group:], low[group:], top[group:]
 	}
 	for i := range low {
 		dst[2*i], dst[2*i+1] = low[i], top[i]
 	}
 }
 
-// rotations of F32: s eeeeeeee m{23} to eeeeeeee s m{23}.
+// An F32 value is turned from s eeeeeeee m{23} to eeeeeeee s m{23}.
 const (
 	signs32     = 0x8000000080000000
 	mantissas32 = 0x007fffff007fffff
 	exponents32 = 0x7f8000007f800000
-	topBits32   = 0x0080000000800000
 )
 
 func rotate32(x uint64) uint64   { return x&exponents32<<1 | x&signs32>>8 | x&mantissas32 }
-func unrotate32(x uint64) uint64 { return x>>1&exponents32 | x&topBits32<<8 | x&mantissas32 }
+func unrotate32(x uint64) uint64 { return x>>1&exponents32 | x<<8&signs32 | x&mantissas32 }
 
 func split32(planes [][]byte, src []byte, rotate bool) {
 	p0, p1, p2, p3 := planes[0], planes[1], planes[2], planes[3]
-	for len(src) >= 16 && len(p0) >= 4 && len(p1) >= 4 && len(p2) >= 4 && len(p3) >= 4 {
+	for len(src) >= 4*group && len(p0) >= group && len(p1) >= group && len(p2) >= group && len(p3) >= group {
 		x, y := binary.LittleEndian.Uint64(src), binary.LittleEndian.Uint64(src[8:])
-		src = src[16:]
+		z, w := binary.LittleEndian.Uint64(src[16:]), binary.LittleEndian.Uint64(src[24:])
 		if rotate {
-			x, y = rotate32(x), rotate32(y)
+			x, y, z, w = rotate32(x), rotate32(y), rotate32(z), rotate32(w)
 		}
-		// Bytes 0 1 2 3 of four elements; even ones and odd ones apart, then again.
-		e, o := pack(x)|pack(y)<<32, pack(x>>8)|pack(y>>8)<<32
-		binary.LittleEndian.PutUint32(p0, uint32(pack(e)))
-		binary.LittleEndian.PutUint32(p2, uint32(pack(e>>8)))
-		binary.LittleEndian.PutUint32(p1, uint32(pack(o)))
-		binary.LittleEndian.PutUint32(p3, uint32(pack(o>>8)))
-		p0, p1, p2, p3 = p0[4:], p1[4:], p2[4:], p3[4:]
+		// Low pairs of bytes and high ones apart, then the bytes of each.
+		a, b := x&evenPairs|y<<16&^evenPairs, x>>16&evenPairs|y&^evenPairs
+		c, d := z&evenPairs|w<<16&^evenPairs, z>>16&evenPairs|w&^evenPairs
+		binary.LittleEndian.PutUint64(p0, a&evenBytes|c<<8&^evenBytes)
+		binary.LittleEndian.PutUint64(p1, a>>8&evenBytes|c&^evenBytes)
+		binary.LittleEndian.PutUint64(p2, b&evenBytes|d<<8&^evenBytes)
+		binary.LittleEndian.PutUint64(p3, b>>8&evenBytes|d&^evenBytes)
+		src, p0, p1, p2, p3 = src[4*group:], p0[group:], p1[group:], p2[group:], p3[group:]
 	}
 	for i := range p0 {
 		u := uint64(binary.LittleEndian.Uint32(src[4*i:]))
@@ -178,17 +163,21 @@ func split32(planes [][]byte, src []byte, rotate bool) {
 
 func join32(dst []byte, planes [][]byte, rotate bool) {
 	p0, p1, p2, p3 := planes[0], planes[1], planes[2], planes[3]
-	for len(dst) >= 16 && len(p0) >= 4 && len(p1) >= 4 && len(p2) >= 4 && len(p3) >= 4 {
-		e := spread(uint64(binary.LittleEndian.Uint32(p0))) | spread(uint64(binary.LittleEndian.Uint32(p2)))<<8
-		o := spread(uint64(binary.LittleEndian.Uint32(p1))) | spread(uint64(binary.LittleEndian.Uint32(p3)))<<8
-		p0, p1, p2, p3 = p0[4:], p1[4:], p2[4:], p3[4:]
-		x, y := spread(e&0xffffffff)|spread(o&0xffffffff)<<8, spread(e>>32)|spread(o>>32)<<8
+	for len(dst) >= 4*group && len(p0) >= group && len(p1) >= group && len(p2) >= group && len(p3) >= group {
+		e, f := binary.LittleEndian.Uint64(p0), binary.LittleEndian.Uint64(p1)
+		a, c := e&evenBytes|f<<8&^evenBytes, e>>8&evenBytes|f&^evenBytes
+		e, f = binary.LittleEndian.Uint64(p2), binary.LittleEndian.Uint64(p3)
+		b, d := e&evenBytes|f<<8&^evenBytes, e>>8&evenBytes|f&^evenBytes
+		x, y := a&evenPairs|b<<16&^evenPairs, a>>16&evenPairs|b&^evenPairs
+		z, w := c&evenPairs|d<<16&^evenPairs, c>>16&evenPairs|d&^evenPairs
 		if rotate {
-			x, y = unrotate32(x), unrotate32(y)
+			x, y, z, w = unrotate32(x), unrotate32(y), unrotate32(z), unrotate32(w)
 		}
 		binary.LittleEndian.PutUint64(dst, x)
 		binary.LittleEndian.PutUint64(dst[8:], y)
-		dst = dst[16:]
+		binary.LittleEndian.PutUint64(dst[16:], z)
+		binary.LittleEndian.PutUint64(dst[24:], w)
+		dst, p0, p1, p2, p3 = dst[4*group:], p0[group:], p1[group:], p2[group:], p3[group:]
 	}
 	for i := range p0 {
 		u := uint64(p0[i]) | uint64(p1[i])<<8 | uint64(p2[i])<<16 | uint64(p3[i])<<24

@@ -158,8 +158,7 @@ func (e *Encoder) appendSteps(dst []byte, l *layout, target, base []byte) []byte
 
 func (d *Decoder) steps(dst, body, base []byte, l *layout) error {
 	n := len(dst) / l.width
-	syms := grow(&d.syms, n)
-	body, err := d.decoder.plane(syms, body)
+	syms, body, err := d.decoder.plane(grow(&d.syms, n), n, body)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,15 @@ type Counts [256]uint32
 
 // Count adds the symbols of p.
 func (c *Counts) Count(p []byte) {
-	// Four tables, so that equal neighbours do not wait for each other's store.
-	var t [4]Counts
+	var t tally
+	t.count(p)
+	t.addTo(c)
+}
+
+// tally has four tables, so that equal neighbours do not wait for each other's store.
+type tally [4]Counts
+
+func (t *tally) count(p []byte) {
 	for len(p) >= 8 {
 		v := binary.LittleEndian.Uint64(p)
 		p = p[8:]
@@ -24,6 +31,9 @@ func (c *Counts) Count(p []byte) {
 	for _, b := range p {
 		t[0][b]++
 	}
+}
+
+func (t *tally) addTo(c *Counts) {
 	for i := range c {
 		c[i] += t[0][i] + t[1][i] + t[2][i] + t[3][i]
 	}
@@ -58,9 +68,11 @@ func (c *Counts) Sample(p []byte) (all bool) {
 		c.Count(p)
 		return true
 	}
+	var t tally
 	for i := 0; i+sampleRun <= len(p); i += sampleOf * sampleRun {
-		c.Count(p[i : i+sampleRun])
+		t.count(p[i : i+sampleRun])
 	}
+	t.addTo(c)
 	var near Counts
 	for s, n := range c {
 		if n != 0 {
