@@ -3,6 +3,7 @@ package weights
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // Numbers of which small ones are common (steps between values, gaps between changes) are coded as a
@@ -12,9 +13,9 @@ import (
 //	64 and greater   k = position of the highest bit, from 6 on; the symbol is 64 + 4*(k-6) + the two bits
 //	                 below the highest; the k-2 bits below those follow apart
 //
-// The bits of one plane's numbers lie one behind the other, lowest first. In a range where a symbol covers several
-// numbers they are nearly equally common, since it covers an eighth of them at the most: what is lost is under
-// a hundredth of a bit.
+// The bits of one plane's numbers lie one behind the other, lowest first; the last byte is filled with zeros. In a
+// range where a symbol covers several numbers they are nearly equally common, since it covers a fifth of them
+// at the most: what is lost is about a hundredth of a bit.
 const (
 	exact     = 64
 	exactBits = 6
@@ -24,88 +25,132 @@ const (
 	numbersBlock = 2048
 )
 
+// classes are by the position of a number's highest bit: how many bits are open, and what to add to those above them to
+// make the symbol. Numbers under 64 are all as those of 32 to 63.
+var classes = func() (t [32]struct{ open, add uint8 }) {
+	for k := exactBits; k < len(t); k++ {
+		t[k].open = uint8(k - subBits)
+		t[k].add = uint8(exact + (k-exactBits)<<subBits - 1<<subBits)
+	}
+	return t
+}()
+
+// shorts are by number, of those under 1<<16: the symbol, and how many bits are open above it.
+var shorts = func() (t [1 << 16]uint16) {
+	for v := range t {
+		c := classes[bits.Len32(uint32(v)|(exact-1))-1]
+		t[v] = uint16(byte(v>>c.open)+c.add) | uint16(c.open)<<8
+	}
+	return t
+}()
+
+// values are by symbol: how many bits are open, and the number with all of them zero.
+var values = func() (t [256]struct {
+	open  uint32
+	value uint32
+}) {
+	for s := range t {
+		t[s].value = uint32(s)
+		if s >= exact && s < symbols {
+			k := (s-exact)>>subBits + exactBits
+			t[s].open = uint32(k - subBits)
+			t[s].value = uint32(1<<subBits|s&(1<<subBits-1)) << (k - subBits)
+		}
+	}
+	return t
+}()
+
 // bitWriter appends bits, lowest first.
 type bitWriter struct {
 	b   []byte
 	acc uint64
-	n   uint // bits in acc, under 32 between calls
+	n   uint // bits in acc, under 8 between calls
 }
 
 // numbers appends the symbols of v to syms and their open bits to w.
 func (w *bitWriter) numbers(syms []byte, v []uint32) []byte {
-	acc, n, b := w.acc, w.n, w.b
+	at := len(syms)
+	syms = slices.Grow(syms, len(v))[:at+len(v)]
+	out := syms[at:][:len(v)]
+	// At most 29 bits are open, so that four bytes a number and a word at the end are enough.
+	b := slices.Grow(w.b, 4*len(v)+16)
+	full := b[:cap(b)]
+	acc, n, end := w.acc, w.n, len(b)
+	var any uint32
 	for _, v := range v {
-		if v < exact {
-			syms = append(syms, byte(v))
-			continue
-		}
-		k := uint(bits.Len32(v)) - 1
-		open := k - subBits
-		syms = append(syms, byte(exact-4-4*exactBits+4*k)+byte(v>>(open&31)))
-		acc |= uint64(v&(1<<(open&31)-1)) << (n & 63)
-		if n += open; n >= 32 {
-			b = binary.LittleEndian.AppendUint32(b, uint32(acc))
-			acc >>= 32
-			n -= 32
+		any |= v
+	}
+	if any < 1<<16 {
+		// Of four numbers at most 52 bits are open, so that they go out together. No branches: they would be
+		// guessed wrongly where numbers under exact and over it are both common.
+		for len(v) >= 4 && len(out) >= 4 {
+			v0, v1, v2, v3 := v[0]&0xffff, v[1]&0xffff, v[2]&0xffff, v[3]&0xffff
+			c0, c1, c2, c3 := uint(shorts[v0]), uint(shorts[v1]), uint(shorts[v2]), uint(shorts[v3])
+			binary.LittleEndian.PutUint32(out, uint32(c0&0xff|c1&0xff<<8|c2&0xff<<16|c3<<24))
+			o0, o1, o2, o3 := c0>>8, c1>>8, c2>>8, c3>>8
+			x := uint64(v0)&(1<<(o0&63)-1) | uint64(v1)&(1<<(o1&63)-1)<<(o0&63)
+			y := uint64(v2)&(1<<(o2&63)-1) | uint64(v3)&(1<<(o3&63)-1)<<(o2&63)
+			acc |= (x | y<<((o0+o1)&63)) << (n & 63)
+			n += o0 + o1 + o2 + o3
+			binary.LittleEndian.PutUint64(full[end:], acc)
+			end += int(n >> 3)
+			acc >>= n &^ 7 & 63
+			n &= 7
+			v, out = v[4:], out[4:]
 		}
 	}
-	w.acc, w.n, w.b = acc, n, b
+	for i, v := range v {
+		c := classes[(bits.Len32(v|(exact-1))-1)&31]
+		out[i] = byte(v>>(c.open&31)) + c.add
+		acc |= uint64(v&(1<<(c.open&31)-1)) << (n & 63)
+		n += uint(c.open)
+		binary.LittleEndian.PutUint64(full[end:], acc)
+		end += int(n >> 3)
+		acc >>= n &^ 7 & 63
+		n &= 7
+	}
+	w.acc, w.n, w.b = acc, n, full[:end]
 	return syms
 }
 
+// flush ends the bits and gives them.
 func (w *bitWriter) flush() []byte {
-	for ; w.n > 0; w.n -= min(w.n, 8) {
+	if w.n > 0 {
 		w.b = append(w.b, byte(w.acc))
-		w.acc >>= 8
 	}
-	w.acc = 0
+	w.acc, w.n = 0, 0
 	return w.b
 }
 
 // bitReader reads what bitWriter wrote. Behind the end there are zeros, and done tells of it.
 type bitReader struct {
 	b   []byte
-	at  int // next byte
-	acc uint64
-	n   uint
+	bit int
 }
 
-// numbers gives the numbers of syms in out, which is as long. Symbols that there are not give anything; done
-// does not see that, and the piece's sum does.
+// numbers gives the numbers of syms in out, which is as long. Symbols that there are not give anything: the
+// piece's sum sees that.
 func (r *bitReader) numbers(out []uint32, syms []byte) {
 	out = out[:len(syms)]
-	acc, n := r.acc, r.n
+	bit, b := r.bit, r.b
 	for i, s := range syms {
-		if s < exact {
-			out[i] = uint32(s)
-			continue
-		}
-		t := uint(s - exact)
-		k := t>>subBits + exactBits
-		open := k - subBits
-		if n < open {
-			if r.at+4 <= len(r.b) {
-				acc |= uint64(binary.LittleEndian.Uint32(r.b[r.at:])) << (n & 63)
-				r.at += 4
-				n += 32
-			} else {
-				for n < open {
-					if r.at < len(r.b) {
-						acc |= uint64(r.b[r.at]) << (n & 63)
-					}
-					r.at++
-					n += 8
-				}
+		c := &values[s]
+		var w uint64
+		if at := bit >> 3; at+8 <= len(b) {
+			w = binary.LittleEndian.Uint64(b[at:])
+		} else {
+			for k := 0; at < len(b); k, at = k+8, at+1 {
+				w |= uint64(b[at]) << (k & 63)
 			}
 		}
-		out[i] = uint32(1<<subBits|t&(1<<subBits-1))<<(open&31) | uint32(acc)&(1<<(open&31)-1)
-		acc >>= open & 63
-		n -= open
+		w >>= bit & 7
+		out[i] = c.value | uint32(w)&(1<<(c.open&31)-1)
+		bit += int(c.open)
 	}
-	r.acc, r.n = acc, n
+	r.bit = bit
 }
 
-// done says whether all bits were read and none that were not there.
+// done says whether all bits were read, none that were not there, and that the last byte ends in zeros.
 func (r *bitReader) done() bool {
-	return r.at <= len(r.b) && len(r.b)-r.at+int(r.n/8) == 0 && r.acc == 0
+	return (r.bit+7)>>3 == len(r.b) && (r.bit&7 == 0 || r.b[r.bit>>3]>>(r.bit&7) == 0)
 }

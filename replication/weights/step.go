@@ -19,6 +19,21 @@ func unfold16(v uint32) uint16 { return uint16(v>>1) ^ -uint16(v&1) }
 func unfold32(v uint32) uint32 { return v>>1 ^ -(v & 1) }
 func unfold8(v uint32) uint8   { return uint8(v>>1) ^ -uint8(v&1) }
 
+// The same for four lanes of 16 bits in a word.
+const (
+	lane1  = 0x0001000100010001
+	laneLo = 0x7fff7fff7fff7fff
+	laneHi = 0x8000800080008000
+)
+
+func order4(x uint64) uint64  { return x ^ (x>>15&lane1)*0x7fff }
+func fold4(d uint64) uint64   { return d&laneLo<<1 ^ (d>>15&lane1)*0xffff }
+func unfold4(v uint64) uint64 { return v>>1&laneLo ^ (v&lane1)*0xffff }
+
+// sub4 and add4 keep carries in their lanes by having the top bits apart.
+func sub4(a, b uint64) uint64 { return (a | laneHi) - b&laneLo ^ (a^^b)&laneHi }
+func add4(a, b uint64) uint64 { return (a&laneLo + b&laneLo) ^ (a^b)&laneHi }
+
 // difference gives the number for element t where the base has b.
 func (l *layout) difference(t, b uint32) uint32 {
 	switch l.arith {
@@ -75,6 +90,12 @@ func (l *layout) differences(out []uint32, t, b []byte) []uint32 {
 	switch {
 	case l.width == 2 && l.arith == float:
 		t, b = t[:2*n], b[:2*n]
+		out := out
+		for len(t) >= 8 && len(b) >= 8 && len(out) >= 4 {
+			d := fold4(sub4(order4(binary.LittleEndian.Uint64(t)), order4(binary.LittleEndian.Uint64(b))))
+			out[0], out[1], out[2], out[3] = uint32(d&0xffff), uint32(d>>16&0xffff), uint32(d>>32&0xffff), uint32(d>>48)
+			t, b, out = t[8:], b[8:], out[4:]
+		}
 		for i := range out {
 			x, y := binary.LittleEndian.Uint16(t[2*i:]), binary.LittleEndian.Uint16(b[2*i:])
 			out[i] = fold16(order16(x) - order16(y))
@@ -98,6 +119,11 @@ func (l *layout) apply(dst, b []byte, v []uint32) {
 	switch {
 	case l.width == 2 && l.arith == float:
 		dst, b = dst[:2*len(v)], b[:2*len(v)]
+		for len(dst) >= 8 && len(b) >= 8 && len(v) >= 4 {
+			d := uint64(v[0])&0xffff | uint64(v[1])&0xffff<<16 | uint64(v[2])&0xffff<<32 | uint64(v[3])<<48
+			binary.LittleEndian.PutUint64(dst, order4(add4(order4(binary.LittleEndian.Uint64(b)), unfold4(d))))
+			dst, b, v = dst[8:], b[8:], v[4:]
+		}
 		for i, v := range v {
 			y := binary.LittleEndian.Uint16(b[2*i:])
 			binary.LittleEndian.PutUint16(dst[2*i:], order16(order16(y)+unfold16(v)))
