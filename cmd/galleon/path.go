@@ -11,6 +11,7 @@ import (
 )
 
 func linkCommand(c *cli) *cobra.Command {
+	var every *bool
 	list := &cobra.Command{
 		Use: "list", Short: "List this router's links as it measures them", Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -18,9 +19,13 @@ func linkCommand(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.show(r, func(w io.Writer) { printLinks(w, r.Links) })
+			return c.show(r, func(w io.Writer) {
+				printLinks(w, r.Links)
+				printLanes(w, r.Links, *every)
+			})
 		},
 	}
+	every = list.Flags().Bool("lanes", false, "list every lane (source port), and not only those that are not used")
 	return group("link", "Look at measured links", list)
 }
 
@@ -30,6 +35,22 @@ func printLinks(w io.Writer, links []admin.LinkInfo) {
 		t.row(l.From, l.To, l.State, ms(l.RTT), loss(l.LossPPM), fmt.Sprintf("%.1f Mbit/s", l.RateMbps), l.MTU)
 	}
 	t.print(w, "no links")
+}
+
+// printLanes lists the lanes that are not used, and why, or all of them.
+func printLanes(w io.Writer, links []admin.LinkInfo, every bool) {
+	t := newTable("TO", ">LANE", "STATE", ">RTT", ">LOSS", ">SHARE", ">PACKETS", "WHY")
+	for _, l := range links {
+		for i, n := range l.Lanes {
+			if every || n.State != "used" {
+				t.row(l.To, i, n.State, ms(n.RTT), loss(n.LossPPM), fmt.Sprintf("%.0f %%", n.Share*100), n.Packets, n.Why)
+			}
+		}
+	}
+	if len(t.rows) > 0 {
+		fmt.Fprintln(w)
+		t.print(w, "")
+	}
 }
 
 func pathCommand(c *cli) *cobra.Command {

@@ -164,11 +164,20 @@ func (a api) LinkList(context.Context, admin.LinkListRequest) (admin.LinkListRep
 		if l := p.Link; l != nil {
 			reply.Links = append(reply.Links, admin.LinkInfo{
 				From: m.id.Name, To: nameOf(s, p.Router), State: l.State, RTT: l.RTT, LossPPM: l.LossOut,
-				RateMbps: float64(l.OutKbps) / 1000, MTU: l.MTU,
+				RateMbps: float64(l.OutKbps) / 1000, MTU: l.MTU, Lanes: lanes(l),
 			})
 		}
 	}
 	return reply, nil
+}
+
+func lanes(l *fabric.LinkStatus) (all []admin.LaneInfo) {
+	for _, n := range l.Lanes {
+		all = append(all, admin.LaneInfo{
+			State: n.State, Why: n.Why, RTT: n.RTT, LossPPM: n.Loss, Share: n.Share, Packets: n.Out.Packets,
+		})
+	}
+	return all
 }
 
 // PathShow is answered by the router that packets leave from: it alone knows what it does with them.

@@ -76,6 +76,7 @@ var (
 	flowLabels = []string{"policy", "bucket", "to"}
 
 	readerLabels = []string{"reader"}
+	laneLabels   = []string{"peer", "name", "lane"}
 )
 
 func collectFabric(out chan<- prometheus.Metric, f fabric.Status) {
@@ -90,7 +91,10 @@ func collectFabric(out chan<- prometheus.Metric, f fabric.Status) {
 			gauge(out, "galleon_link_rtt_seconds", "round-trip time of the direct link", l.RTT.Seconds(), peerLabels, peer)
 			gauge(out, "galleon_link_loss_in_ratio", "loss from the peer", float64(l.LossIn)/1e6, peerLabels, peer)
 			gauge(out, "galleon_link_loss_out_ratio", "loss to the peer", float64(l.LossOut)/1e6, peerLabels, peer)
-			gauge(out, "galleon_link_mtu_octets", "largest datagram from the peer", float64(l.MTU), peerLabels, peer)
+			gauge(out, "galleon_link_mtu_octets", "largest datagram to the peer", float64(l.MTU), peerLabels, peer)
+			for i, n := range l.Lanes {
+				collectLane(out, n, append(peer[:2:2], strconv.Itoa(i)))
+			}
 		}
 	}
 	for reason, n := range f.Drops {
@@ -98,6 +102,13 @@ func collectFabric(out chan<- prometheus.Metric, f fabric.Status) {
 	}
 	counter(out, "galleon_relayed_octets", "octets carried for others", float64(f.Relayed.Octets))
 	collectSocket(out, f.Socket)
+}
+
+func collectLane(out chan<- prometheus.Metric, n fabric.LaneStatus, lane []string) {
+	gauge(out, "galleon_lane_share_ratio", "share of the link's flows that take this source port; 0 where it is not used", n.Share, laneLabels, lane)
+	gauge(out, "galleon_lane_rtt_seconds", "round-trip time, out by this source port", n.RTT.Seconds(), laneLabels, lane)
+	gauge(out, "galleon_lane_loss_ratio", "loss of probes by this source port", float64(n.Loss)/1e6, laneLabels, lane)
+	counter(out, "galleon_lane_datagrams_out", "datagrams sent to the peer by this source port, without probes", float64(n.Out.Packets), laneLabels, lane)
 }
 
 func collectSocket(out chan<- prometheus.Metric, s underlay.Stats) {
