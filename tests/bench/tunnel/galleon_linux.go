@@ -58,6 +58,9 @@ func (s *system) router(ctx context.Context, at *end, name string) (*router, err
 	}
 	config := filepath.Join(r.dir(), "galleond.yaml")
 	text := fmt.Sprintf("data_dir: %s\nrun_dir: %s\n", filepath.Join(r.dir(), "data"), filepath.Join(r.dir(), "run"))
+	if s.probe != 0 {
+		text += fmt.Sprintf("fabric: {probe_interval: %s}\n", s.probe)
+	}
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		return nil, err
 	}

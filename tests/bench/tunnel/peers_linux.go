@@ -35,8 +35,10 @@ import (
 // certificate, follows the catalog (or votes) through its own control half, and has a mesh that holds a session with keys and probes the
 // link, over a real UDP socket. All of them are in one process, with disks and TUN devices in memory.
 //
-// One thing is not as in a cluster of that many: a peer's mesh is told of the measured router alone, and not of the other peers. All
-// 5,000 links between them would be this process's business only, and would take the processors from what is measured.
+// Two things are not as in a cluster of that many. A peer's mesh is told of the measured router alone, and not of the other peers: all
+// 5,000 links between them would be this process's business only, and would take the processors from what is measured. And probes are
+// half a second apart, at both ends: a hundred routers in one process wait for a processor longer than a link may be silent at the
+// default of 50 ms, and a router whose links come and go is not idle.
 
 // peerMain runs peers until standard input ends.
 func peerMain(args []string) error {
@@ -71,6 +73,9 @@ func peerMain(args []string) error {
 	return nil
 }
 
+// peerProbe is the interval of probes.
+const peerProbe = 500 * time.Millisecond
+
 // The peers' ports, one above the other.
 const (
 	peerForwardPort = 20000
@@ -100,7 +105,7 @@ func newPeer(addr netip.Addr, dir string, i int) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.mesh = fabric.New(fabric.Env{Socket: socket, Device: tuntest.New("galleon0", underMTU)})
+	p.mesh = fabric.New(fabric.Env{Socket: socket, Device: tuntest.New("galleon0", underMTU), ProbeInterval: peerProbe})
 	if p.link, err = net.Listen("unix", filepath.Join(dir, fmt.Sprintf("link-%d", i))); err != nil {
 		return nil, err
 	}

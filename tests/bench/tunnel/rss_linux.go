@@ -31,7 +31,7 @@ const (
 // figure in the summary is what the router as a whole takes from the machine: the sum of Pss, in which each page counts once.
 func (b *bench) rss(ctx context.Context) (err error) {
 	b.say("a router with %d idle peers", rssPeers)
-	s := &system{name: sysGalleon, env: b.environment}
+	s := &system{name: sysGalleon, env: b.environment, probe: peerProbe}
 	defer func() { err = errors.Join(err, s.close()) }()
 	if err := s.cable(); err != nil {
 		return err

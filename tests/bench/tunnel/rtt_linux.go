@@ -14,7 +14,7 @@ const (
 	rttInterval = time.Millisecond
 	rttIdle     = 2500 // echoes on an idle tunnel
 	rttLoaded   = 2500 // beside a flow
-	rttSeconds  = 4    // of that flow
+	rttSeconds  = 3    // of that flow, behind those that iperf3 omits
 )
 
 // rtt measures round trips, idle and beside one flow that fills the tunnel.

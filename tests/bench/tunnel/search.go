@@ -39,7 +39,7 @@ func (t trial) rate() float64 {
 const (
 	searchStep   = 1.3  // by which the rate goes up or down until a clean and an unclean trial enclose the limit
 	searchGrain  = 1.04 // when these are as near as this, it is found
-	searchTrials = 14   // at most; each unclean one is tried twice
+	searchTrials = 11   // at most; each unclean one is tried twice
 	leastRate    = 100  // packets per second: below this nothing is looked for
 )
 

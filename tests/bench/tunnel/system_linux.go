@@ -42,8 +42,10 @@ type system struct {
 	dir  string // files of this run of it
 	env  *environment
 	all  []*lab.NS
-	// routers are Galleon's.
+
+	// Galleon's.
 	routers []*router
+	probe   time.Duration // interval of their probes; 0 is the default
 	// finish, which may be nil, ends daemons in order before the namespaces go.
 	finish func()
 }
