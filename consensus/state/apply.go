@@ -63,8 +63,9 @@ type operation interface {
 	what() string
 }
 
-// FeatureLevel is the highest feature level that this version of the software knows.
-const FeatureLevel = 1
+// FeatureLevel is the highest feature level that this version of the software knows. Level 2 has settings,
+// suspended versioning and object lock of buckets.
+const FeatureLevel = 2
 
 // draft is a state being changed: the maps that a command touches are copied before they are.
 type draft struct {

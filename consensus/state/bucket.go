@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/galleon-net/galleon/replication/object"
@@ -15,7 +16,12 @@ const (
 	maxSecret   = 4096
 )
 
-func (*CreateBucket) level() int     { return 1 }
+func (o *CreateBucket) level() int {
+	if o.Bucket.Locked || o.Bucket.Suspended || len(o.Bucket.Settings) > 0 {
+		return 2
+	}
+	return 1
+}
 func (o *CreateBucket) what() string { return "create bucket " + o.Bucket.Name }
 
 func (o *CreateBucket) apply(d *draft) (Result, error) {
@@ -29,12 +35,22 @@ func (o *CreateBucket) apply(d *draft) (Result, error) {
 	if len(d.Buckets) >= maxBuckets {
 		return Result{}, refuse(CodeConflict, "there are %d buckets already, the most there can be", maxBuckets)
 	}
+	for name, document := range b.Settings {
+		if err := object.CheckSetting(name, document); err != nil {
+			return Result{}, refuse(CodeInvalid, "%v", err)
+		}
+	}
 	b.Created = d.now
 	edit(&d.Buckets)[b.Name] = b
 	return Result{}, nil
 }
 
-func (*UpdateBucket) level() int     { return 1 }
+func (o *UpdateBucket) level() int {
+	if o.Suspend || o.Lock || len(o.Settings) > 0 {
+		return 2
+	}
+	return 1
+}
 func (o *UpdateBucket) what() string { return "change the settings of bucket " + o.Name }
 
 func (o *UpdateBucket) apply(d *draft) (Result, error) {
@@ -42,14 +58,44 @@ func (o *UpdateBucket) apply(d *draft) (Result, error) {
 	if !ok {
 		return Result{}, refuse(CodeNotFound, "bucket %q does not exist", o.Name)
 	}
-	if o.Versioning != nil {
-		b.Versioning = *o.Versioning
+	if err := o.version(&b); err != nil {
+		return Result{}, err
 	}
 	if o.Ack != nil {
 		b.Ack = *o.Ack
 	}
+	if len(o.Settings) > 0 {
+		all := maps.Clone(b.Settings)
+		if all == nil {
+			all = map[object.Setting]string{}
+		}
+		for name, document := range o.Settings {
+			if err := object.CheckSetting(name, document); err != nil {
+				return Result{}, refuse(CodeInvalid, "%v", err)
+			}
+			if all[name] = document; document == "" {
+				delete(all, name)
+			}
+		}
+		b.Settings = all
+	}
 	edit(&d.Buckets)[o.Name] = b
 	return Result{}, nil
+}
+
+// version switches versions and locking, of which neither goes back to what it was before.
+func (o *UpdateBucket) version(b *object.Bucket) error {
+	if o.Versioning != nil {
+		if !*o.Versioning && b.Locked {
+			return refuse(CodeConflict, "bucket %q has object lock: it keeps its versions", b.Name)
+		}
+		b.Suspended = !*o.Versioning && (o.Suspend || b.Suspended)
+		b.Versioning = *o.Versioning
+	}
+	if o.Lock {
+		b.Locked, b.Versioning, b.Suspended = true, true, false
+	}
+	return nil
 }
 
 func (*DeleteBucket) level() int     { return 1 }

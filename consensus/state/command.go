@@ -135,11 +135,18 @@ type CreateBucket struct {
 	Bucket object.Bucket `json:"bucket"`
 }
 
-// UpdateBucket changes what may change on a bucket; nil leaves a field as it is.
+// UpdateBucket changes what may change on a bucket; nil leaves a field as it is. Versioning false on a bucket that
+// kept versions suspends it from feature level 2 on.
 type UpdateBucket struct {
 	Name       string      `json:"name"`
 	Versioning *bool       `json:"versioning,omitempty"`
 	Ack        *object.Ack `json:"ack,omitempty"`
+	// Suspend says with Versioning false that the versions stay and new writes make the null version.
+	Suspend bool `json:"suspend,omitempty"`
+	// Lock turns object lock on, and versioning with it.
+	Lock bool `json:"lock,omitempty"`
+	// Settings replaces documents by name; the empty document removes one.
+	Settings map[object.Setting]string `json:"settings,omitempty"`
 }
 
 // DeleteBucket removes a bucket that no policy names. That it is empty is the proposer's to know.

@@ -83,8 +83,17 @@ type Version struct {
 	// Checksums are S3 checksums by algorithm name in upper case, base64 as on the wire.
 	Checksums map[string]string `json:"checksums,omitempty"`
 	// PartSizes is the layout of a multipart upload, empty for a plain PUT.
-	PartSizes []int64    `json:"part_sizes,omitempty"`
-	Chunks    []ChunkRef `json:"chunks,omitempty"`
+	PartSizes []int64 `json:"part_sizes,omitempty"`
+	// PartChecksums are the parts' checksums under the object's algorithm, one for each of PartSizes, or empty.
+	PartChecksums []string `json:"part_checksums,omitempty"`
+	// Null versions were written while the bucket kept no versions: of a key's the newest is the one that
+	// S3 calls "null", and the others are replaced.
+	Null bool `json:"null,omitempty"`
+	// Tombstone marks the delete markers of buckets that never kept versions: no client is shown them.
+	Tombstone bool `json:"tombstone,omitempty"`
+	// Attributes are what may change of a version after it was written.
+	Attributes Attributes `json:"attributes,omitzero"`
+	Chunks     []ChunkRef `json:"chunks,omitempty"`
 }
 
 // Bucket is a bucket as the catalog knows it.
@@ -93,6 +102,12 @@ type Bucket struct {
 	Created time.Time `json:"created"`
 	// Versioning keeps old versions listed; without it a replaced version is kept only for a while.
 	Versioning bool `json:"versioning,omitempty"`
+	// Suspended says that versions were kept once and stay, and that new writes replace the null version alone.
+	Suspended bool `json:"suspended,omitempty"`
+	// Locked buckets hold versions under retention and legal holds (S3 Object Lock). Nothing unlocks one.
+	Locked bool `json:"locked,omitempty"`
+	// Settings are the documents that clients put on the bucket, each as it came and was understood.
+	Settings map[Setting]string `json:"settings,omitempty"`
 	// Ack says when a PUT may return.
 	Ack Ack `json:"ack"`
 }
