@@ -96,3 +96,12 @@ func (e Settled) LogValue() slog.Value {
 func (e ChunkUnavailable) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("to", e.To.String()), slog.String("chunk", e.Chunk.String()), slog.String("err", e.Err.Error()))
 }
+
+// Name gives the kind of event.
+func (Expired) Name() string { return "lifecycle-expired" }
+
+// LogValue gives the counts.
+func (e Expired) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("bucket", e.Bucket), slog.Int("hidden", e.Hidden), slog.Int("removed", e.Removed),
+		slog.Int("aborted", e.Aborted), slog.Int("protected", e.Protected))
+}

@@ -58,7 +58,7 @@ func (r *rule) selects(v *object.Version, purged bool, id topo.RouterID, region 
 	case r.name == zoneRule:
 		return true
 	case r.name == returnedRule:
-		return purged || v.ID.Origin == id
+		return purged || v.ID.Origin == id || v.Attributes.ChangedIn(region)
 	case purged:
 		// A purge is known by key and version alone; whoever carried it out sends it on. The second time
 		// it finds nothing, so it ends.
@@ -66,12 +66,18 @@ func (r *rule) selects(v *object.Version, purged bool, id topo.RouterID, region 
 		w.Region = region
 		return !r.policy.KeepDeleted && r.policy.Matches(&w)
 	}
-	return v.Region == region && r.policy.Matches(v)
+	if v.Region == region {
+		return r.policy.Matches(v)
+	}
+	// Of a version that another region wrote, this one answers for what it changed.
+	w := *v
+	w.Region = region
+	return v.Attributes.ChangedIn(region) && r.policy.Matches(&w)
 }
 
 // everyVersion says whether a walk sends all versions of a key that the rule selects, or the newest alone.
 func (r *rule) everyVersion(b object.Bucket) bool {
-	return b.Versioning || r.name == zoneRule || r.name == returnedRule
+	return b.Versioning || b.Suspended || r.name == zoneRule || r.name == returnedRule
 }
 
 // flow is one rule from one source. A change of any part of it begins it anew.

@@ -237,13 +237,14 @@ func walked(c cursor, v *object.Version) bool {
 }
 
 // behind says whether a version's log entry is among those from a sequence on. What this router took itself is
-// in its log in the order of its clock, so that the first such entry decides; this is asked for every HEAD.
+// in its log in the order of its clock, so that the first such entry decides, but for versions that were changed
+// later and moved to the log's end; this is asked for every HEAD.
 func (e *Engine) behind(from store.Seq, v *object.Version) bool {
 	first := object.VersionID{Time: math.MaxUint64}
 	found := false
 	e.scanLog(from, func(en *store.LogEntry) bool {
 		found = !en.Purged && en.Version.ID == v.ID && en.Version.Bucket == v.Bucket && en.Version.Key == v.Key
-		if v.ID.Origin == e.cfg.Self && en.Version.ID.Origin == e.cfg.Self && !en.Purged {
+		if v.ID.Origin == e.cfg.Self && en.Version.ID.Origin == e.cfg.Self && !en.Purged && !en.Version.Attributes.Changed() && !v.Attributes.Changed() {
 			first = en.Version.ID
 			return false
 		}

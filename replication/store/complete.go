@@ -90,7 +90,7 @@ func (s *Store) gather(r pebble.Reader, id [uploadIDLen]byte, c *Complete, v *ob
 		}
 		_, _ = sums.Write(raw)
 	}
-	v.Checksums = c.Checksums
+	v.Checksums, v.PartChecksums = c.Checksums, c.PartChecksums
 	if v.ETag = c.ETag; v.ETag == "" {
 		v.ETag = fmt.Sprintf("%x-%d", sums.Sum(nil), len(c.Parts))
 	}

@@ -31,13 +31,16 @@ const (
 
 // record is a version as one store keeps it.
 //
-//	1, flags (1 delete marker, 2 chunks are in the manifest keyspace)
+//	1, flags (1 delete marker, 2 chunks are in the manifest keyspace, 4 null, 8 tombstone, 16 part
+//	  checksums follow, 32 attributes follow)
 //	uv sequence, uv catalog index, uv arrived (ms since 1970)
 //	replaces: version (12), all ones for none
 //	str region, uv modified (ns since 1970), uv size, str etag, sum (32), str content type
 //	headers, meta, checksums: uv count, then str key and str value each, by key
 //	uv number of parts, uv size of each
 //	uv number of chunks, then the references unless flag 2
+//	with flag 16: uv number, str each
+//	with flag 32: attributes, see encode_attributes.go
 type record struct {
 	v object.Version // without Bucket, Key and ID, which are in the key; Chunks only when inline
 	// seq is the entry of this store's log that the version came with.
@@ -49,20 +52,38 @@ type record struct {
 }
 
 const (
-	flagMarker   = 1
-	flagManifest = 2
+	flagMarker     = 1
+	flagManifest   = 2
+	flagNull       = 4
+	flagTombstone  = 8
+	flagPartSums   = 16
+	flagAttributes = 32
+
+	allFlags = flagMarker | flagManifest | flagNull | flagTombstone | flagPartSums | flagAttributes
 )
+
+// flags says what of a version is there.
+func flagsOf(v *object.Version) (f byte) {
+	for _, x := range []struct {
+		set  bool
+		flag byte
+	}{
+		{v.DeleteMarker, flagMarker}, {len(v.Chunks) > inlineChunks, flagManifest}, {v.Null, flagNull}, {v.Tombstone, flagTombstone},
+		{len(v.PartChecksums) > 0, flagPartSums}, {!v.Attributes.IsZero(), flagAttributes},
+	} {
+		if x.set {
+			f |= x.flag
+		}
+	}
+	return f
+}
 
 func (r *record) encode() []byte {
 	v := &r.v
 	b := make([]byte, 0, 180+len(v.Chunks)*chunkRefLen+metaSize(v))
-	var flags byte
-	if v.DeleteMarker {
-		flags |= flagMarker
-	}
-	inline := len(v.Chunks) <= inlineChunks
-	if !inline {
-		flags |= flagManifest
+	flags := flagsOf(v)
+	if r.chunks > inlineChunks {
+		flags |= flagManifest // also where the references were left out
 	}
 	b = append(b, recordFormat, flags)
 	b = binary.AppendUvarint(b, uint64(r.seq))
@@ -82,9 +103,17 @@ func (r *record) encode() []byte {
 	for _, n := range v.PartSizes {
 		b = binary.AppendUvarint(b, uint64(n))
 	}
-	b = binary.AppendUvarint(b, uint64(len(v.Chunks)))
-	if inline {
+	if flags&flagManifest != 0 {
+		b = binary.AppendUvarint(b, uint64(r.chunks))
+	} else {
+		b = binary.AppendUvarint(b, uint64(len(v.Chunks)))
 		b = appendChunks(b, v.Chunks)
+	}
+	if flags&flagPartSums != 0 {
+		b = appendStrings(b, v.PartChecksums)
+	}
+	if flags&flagAttributes != 0 {
+		b = appendAttributes(b, &v.Attributes)
 	}
 	return b
 }
@@ -95,7 +124,7 @@ func decodeRecord(b []byte) (record, error) {
 	flags := d.byte()
 	var r record
 	v := &r.v
-	v.DeleteMarker = flags&flagMarker != 0
+	v.DeleteMarker, v.Null, v.Tombstone = flags&flagMarker != 0, flags&flagNull != 0, flags&flagTombstone != 0
 	r.seq = Seq(d.uvarint())
 	r.catalog = d.uvarint()
 	r.arrived = time.UnixMilli(int64(d.uvarint())).UTC()
@@ -119,7 +148,13 @@ func decodeRecord(b []byte) (record, error) {
 		r.chunks = d.count(inlineChunks, chunkRefLen)
 		v.Chunks = d.chunks(r.chunks)
 	}
-	if flags&^(flagMarker|flagManifest) != 0 || v.Size < 0 {
+	if flags&flagPartSums != 0 {
+		v.PartChecksums = d.strings(maxParts)
+	}
+	if flags&flagAttributes != 0 {
+		v.Attributes = d.attributes()
+	}
+	if flags&^allFlags != 0 || v.Size < 0 {
 		d.fail("flags or size")
 	}
 	return r, d.end("version record")
@@ -128,6 +163,9 @@ func decodeRecord(b []byte) (record, error) {
 // metaSize is what maxMeta bounds.
 func metaSize(v *object.Version) int {
 	n := len(v.Region) + len(v.ETag) + len(v.ContentType) + 9*len(v.PartSizes)
+	for _, t := range v.Attributes.Tags {
+		n += len(t.Key) + len(t.Value) + 6
+	}
 	for _, m := range []map[string]string{v.Headers, v.Meta, v.Checksums} {
 		for k, s := range m {
 			n += len(k) + len(s) + 6

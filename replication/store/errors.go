@@ -8,6 +8,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrPrecondition: IfMatch or IfNoneMatch does not hold; nothing was written.
 	ErrPrecondition = errors.New("precondition failed")
+	// ErrProtected: the version is under retention or a legal hold; nothing was removed.
+	ErrProtected = errors.New("version is protected by object lock")
 	// ErrNoSpace: the disk is below its free-space floor. Writes are refused, reads and deletes go on.
 	ErrNoSpace = errors.New("no space on the store's disk")
 	// ErrMissingChunk: a version names a chunk that is not here. Fetch it under a Lease and try again.

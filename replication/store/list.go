@@ -24,7 +24,7 @@ func (s *Store) List(bucket string, o ListOptions) (ListPage, error) {
 	if o.Versions {
 		space = spaceVersion
 	}
-	l := lister{o: o, base: bucketKey(space, bucket)}
+	l := lister{o: o, base: bucketKey(space, bucket), unversioned: !s.opts.Versioned(bucket) && !s.opts.Suspended(bucket)}
 	err := s.read(func(v *view) error { return l.run(v.snap) })
 	if err != nil {
 		return ListPage{}, fmt.Errorf("list %s: %w", bucket, err)
@@ -38,6 +38,10 @@ type lister struct {
 	base []byte // what all index keys of the bucket begin with
 	page ListPage
 	last string // key of the entry before, to tell latest versions
+	// unversioned buckets show the latest version of a key alone.
+	unversioned bool
+	// nulled is the last key of which the null version was passed: those below were replaced.
+	nulled string
 }
 
 // seekKey is the first index key that the page may have.
@@ -79,14 +83,19 @@ func (l *lister) run(r pebble.Reader) error {
 	if err != nil {
 		return err
 	}
-	l.last = l.o.After // with AfterVersion the latest of that key was on the page before
-	if l.o.AfterVersion.IsZero() {
-		l.last = ""
+	if !l.o.AfterVersion.IsZero() && l.o.Versions {
+		l.last = l.o.After // the latest of that key was on the page before
+		if err := l.passedNull(r); err != nil {
+			return errors.Join(err, it.Close())
+		}
 	}
 	for ok := it.SeekGE(l.seekKey()); ok && err == nil; {
 		if len(l.page.Entries)+len(l.page.Prefixes) == l.o.Limit {
-			l.page.Truncated = true
-			break
+			if l.page.Truncated, err = l.shows(it); l.page.Truncated || err != nil {
+				break
+			}
+			ok = it.Next()
+			continue
 		}
 		var skip []byte
 		if skip, err = l.take(it); skip != nil {
@@ -112,6 +121,12 @@ func (l *lister) take(it *pebble.Iterator) (skip []byte, err error) {
 	} else {
 		key = string(it.Key()[len(l.base):])
 	}
+	if l.o.Versions {
+		hidden, err := l.hides(it, key)
+		if hidden || err != nil {
+			return nil, err
+		}
+	}
 	if p, ok := l.common(key); ok {
 		l.page.Prefixes = append(l.page.Prefixes, p)
 		l.page.Next, l.page.NextVersion = p, object.VersionID{}
@@ -135,9 +150,52 @@ func (l *lister) take(it *pebble.Iterator) (skip []byte, err error) {
 			return nil, fmt.Errorf("%s: %w", key, err)
 		}
 		bucket := string(l.base[1 : len(l.base)-1])
-		e = ListEntry{Latest: true, Version: object.Version{Bucket: bucket, Key: key, ID: c.id, Size: c.size, Modified: c.modified, ETag: c.etag}}
+		e = ListEntry{Latest: true, Version: object.Version{
+			Bucket: bucket, Key: key, ID: c.id, Size: c.size, Modified: c.modified, ETag: c.etag, Checksums: c.checksums(),
+		}}
 	}
 	l.page.Entries = append(l.page.Entries, e)
 	l.page.Next, l.page.NextVersion = key, e.Version.ID
 	return nil, nil
+}
+
+// shows says whether a page that is full has a next one that begins here.
+func (l *lister) shows(it *pebble.Iterator) (bool, error) {
+	if !l.o.Versions {
+		return true, nil
+	}
+	_, key, _, err := parseVersionKey(it.Key(), 0)
+	if err != nil {
+		return false, err
+	}
+	hidden, err := l.hides(it, key)
+	return !hidden, err
+}
+
+// hides says whether a version is none that clients see: a tombstone, a null version that was replaced, and in
+// a bucket that keeps no versions all but the latest.
+func (l *lister) hides(it *pebble.Iterator, key string) (bool, error) {
+	rec, err := recordAt(it)
+	if err != nil {
+		return false, err
+	}
+	null := rec.v.Null || l.unversioned
+	replaced := null && l.nulled == key
+	if null {
+		l.nulled = key
+	}
+	return replaced || rec.v.Tombstone || l.unversioned && rec.v.DeleteMarker, nil
+}
+
+// passedNull finds whether the null version of a key that is gone on with was on a page before.
+func (l *lister) passedNull(r pebble.Reader) error {
+	return scanVersions(r, string(l.base[1:len(l.base)-1]), l.o.After, func(rec *record) bool {
+		if rec.v.ID.Less(l.o.AfterVersion) {
+			return false
+		}
+		if rec.v.Null || l.unversioned {
+			l.nulled = l.o.After
+		}
+		return l.nulled == ""
+	})
 }

@@ -105,6 +105,9 @@ func (o *Options) setDefaults() {
 	if o.Versioned == nil {
 		o.Versioned = func(string) bool { return true }
 	}
+	if o.Suspended == nil {
+		o.Suspended = func(string) bool { return false }
+	}
 	if o.memTable == 0 {
 		o.memTable = memTableSize
 	}

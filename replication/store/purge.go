@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -66,8 +67,8 @@ func (p *inBatches) flush() error {
 
 // purgeVersions visits every key that may have something to remove.
 func (s *Store) purgeVersions(ctx context.Context, v *view, res *GCResult) error {
-	var bucket, last, chosen string
-	keep := true
+	var bucket, last, chosen, nulled string
+	unversioned := false
 	batch := inBatches{s: s, ctx: ctx}
 	err := scan(ctx, v.snap, spaceVersion, func(it *pebble.Iterator) error {
 		b, key, _, err := parseVersionKey(it.Key(), 0)
@@ -75,19 +76,23 @@ func (s *Store) purgeVersions(ctx context.Context, v *view, res *GCResult) error
 			return err
 		}
 		if b != bucket {
-			bucket, keep, last, chosen = b, s.opts.Versioned(b), "", ""
+			bucket, unversioned, last, chosen, nulled = b, s.unversioned(b), "", "", ""
 		}
-		if keep || key == chosen {
+		if key == chosen {
 			return nil
 		}
 		rec, err := recordAt(it)
 		if err != nil {
 			return err
 		}
-		// The first of a key is its latest, which only goes when it is a tombstone.
 		latest := key != last
 		last = key
-		if latest && !rec.v.DeleteMarker || !s.expired(&rec, time.Now(), v.first) {
+		null := rec.v.Null || unversioned
+		replaced := null && nulled == key
+		if null {
+			nulled = key
+		}
+		if !replaced && !(latest && rec.tombstone(unversioned)) || !s.expired(&rec, time.Now(), v.first) {
 			return nil
 		}
 		chosen = key
@@ -100,14 +105,25 @@ func (s *Store) purgeVersions(ctx context.Context, v *view, res *GCResult) error
 	return err
 }
 
+// unversioned says whether a bucket never kept versions.
+func (s *Store) unversioned(bucket string) bool {
+	return !s.opts.Versioned(bucket) && !s.opts.Suspended(bucket)
+}
+
+// tombstone says whether a record is there only to be replicated. Those of before tombstones were marked are
+// delete markers of buckets that never kept versions.
+func (r *record) tombstone(unversioned bool) bool {
+	return r.v.DeleteMarker && (r.v.Tombstone || unversioned)
+}
+
 // expired says whether a version that is hidden or a tombstone may go: it has been here for the retention, and
 // no follower still has to read its log entry.
 func (s *Store) expired(r *record, now time.Time, firstLog Seq) bool {
 	return r.seq < firstLog && now.Sub(r.arrived) >= s.opts.Retention
 }
 
-// purgeKey removes what has expired of a key in a bucket without versions: hidden versions whose replacement
-// has been here for the retention too, and then a tombstone that hides nothing any more.
+// purgeKey removes what has expired of a key: null versions whose replacement has been here for the retention too,
+// and then a tombstone that hides nothing any more.
 func (tx *tx) purgeKey(bucket, key string) (n int, err error) {
 	var recs []*record
 	err = scanVersions(tx.b, bucket, key, func(r *record) bool {
@@ -117,19 +133,22 @@ func (tx *tx) purgeKey(bucket, key string) (n int, err error) {
 	if err != nil || len(recs) == 0 {
 		return 0, err
 	}
+	unversioned := tx.s.unversioned(bucket)
 	head := recs[0]
+	nulls := slices.DeleteFunc(recs, func(r *record) bool { return !r.v.Null && !unversioned })
+	others := len(recs) - len(nulls)
 	left := 0
-	for i := len(recs) - 1; i > 0; i-- {
-		if !tx.s.expired(recs[i], tx.now, tx.first) || tx.now.Sub(recs[i-1].arrived) < tx.s.opts.Retention {
+	for i := len(nulls) - 1; i > 0; i-- {
+		if !tx.s.expired(nulls[i], tx.now, tx.first) || tx.now.Sub(nulls[i-1].arrived) < tx.s.opts.Retention {
 			left++
 			continue
 		}
-		if err := tx.remove(recs[i], head); err != nil {
+		if err := tx.remove(nulls[i], head); err != nil {
 			return n, err
 		}
 		n++
 	}
-	if left == 0 && head.v.DeleteMarker && tx.s.expired(head, tx.now, tx.first) {
+	if left+others == 0 && head.tombstone(unversioned) && tx.s.expired(head, tx.now, tx.first) {
 		n++
 		return n, tx.remove(head, head)
 	}

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/galleon-net/galleon/replication/chunk"
 	"github.com/galleon-net/galleon/replication/object"
@@ -57,10 +59,12 @@ func (s *Store) Delete(ctx context.Context, bucket, key string, o PutOptions) (o
 		versioned := s.opts.Versioned(bucket)
 		err = s.commit(ctx, recordWeight, func(tx *tx) error {
 			head, err := tx.head(bucket, key)
-			if err == nil && !versioned && visible(head) == nil {
+			off := !versioned && !s.opts.Suspended(bucket)
+			if err == nil && off && visible(head) == nil {
 				err = ErrNotFound
 			}
 			if err == nil {
+				out.Tombstone = off
 				seq, err = tx.put(&out, o)
 			}
 			return err
@@ -84,9 +88,13 @@ func (s *Store) Purge(ctx context.Context, bucket, key string, id object.Version
 		}
 		if head, err := tx.head(bucket, key); err != nil {
 			return err
-		} else if err := checkConditions(visible(head), o); err != nil {
+		} else if err := checkHead(head, o); err != nil {
 			return err
 		}
+		if r.v.Attributes.Protected(tx.now, o.BypassGovernance) {
+			return ErrProtected
+		}
+		id = r.v.ID // not the word for the null version
 		out = r.v
 		out.Chunks = nil
 		seq, err = tx.purge(bucket, key, id, r, o.CatalogIndex)
@@ -152,6 +160,14 @@ func (s *Store) needChunks(versions ...*object.Version) (release func(), err err
 	return l.Release, nil
 }
 
+// checkHead holds o against the latest version.
+func checkHead(head *record, o PutOptions) error {
+	if !o.IfLatest.IsZero() && (head == nil || head.v.ID != o.IfLatest) {
+		return fmt.Errorf("%w: another version is the latest now", ErrPrecondition)
+	}
+	return checkConditions(visible(head), o)
+}
+
 // checkConditions holds o against the visible latest version, nil when there is none.
 func checkConditions(now *record, o PutOptions) error {
 	if o.IfMatch != "" {
@@ -160,6 +176,16 @@ func checkConditions(now *record, o PutOptions) error {
 		}
 		if o.IfMatch != "*" && o.IfMatch != now.v.ETag {
 			return fmt.Errorf("%w: If-Match %q, the object's is %q", ErrPrecondition, o.IfMatch, now.v.ETag)
+		}
+	}
+	if o.IfMatchSize != nil || !o.IfMatchModified.IsZero() {
+		switch {
+		case now == nil:
+			return fmt.Errorf("%w: If-Match asks for an object that is there", ErrNotFound)
+		case o.IfMatchSize != nil && *o.IfMatchSize != now.v.Size:
+			return fmt.Errorf("%w: a size of %d was asked for, the object's is %d", ErrPrecondition, *o.IfMatchSize, now.v.Size)
+		case !o.IfMatchModified.IsZero() && !now.v.Modified.Truncate(time.Second).Equal(o.IfMatchModified.Truncate(time.Second)):
+			return fmt.Errorf("%w: it was modified at another time", ErrPrecondition)
 		}
 	}
 	if o.IfNoneMatch != "" && now != nil && (o.IfNoneMatch == "*" || o.IfNoneMatch == now.v.ETag) {
@@ -182,8 +208,14 @@ func (tx *tx) put(v *object.Version, o PutOptions) (Seq, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := checkConditions(visible(head), o); err != nil {
+	if err := checkHead(head, o); err != nil {
 		return 0, err
+	}
+	v.Null = !tx.s.opts.Versioned(v.Bucket)
+	if v.Null {
+		if err := tx.nullMayGo(v); err != nil {
+			return 0, err
+		}
 	}
 	v.Replaces = object.VersionID{}
 	if head != nil {
@@ -195,6 +227,18 @@ func (tx *tx) put(v *object.Version, o PutOptions) (Seq, error) {
 	v.Region = tx.s.opts.Region
 	v.Modified = v.ID.Time.Wall()
 	return tx.insert(v, head, o.CatalogIndex)
+}
+
+// nullMayGo refuses to replace a null version that is protected.
+func (tx *tx) nullMayGo(v *object.Version) error {
+	old, err := readNull(tx.b, v.Bucket, v.Key)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err == nil && old.v.Attributes.Protected(tx.now, false):
+		return ErrProtected
+	}
+	return err
 }
 
 // stamp fills what a replica may lack.

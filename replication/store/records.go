@@ -3,6 +3,9 @@ package store
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/galleon-net/galleon/replication/object"
@@ -71,13 +74,36 @@ type current struct {
 	size     int64
 	modified time.Time
 	etag     string
+	// checksum is the object's, "NAME:value"; records of before this was kept end before it.
+	checksum string
 }
 
 func (c *current) encode() []byte {
 	b := appendVersionID([]byte{recordFormat}, c.id)
 	b = binary.AppendUvarint(b, uint64(c.size))
 	b = binary.AppendUvarint(b, uint64(c.modified.UnixNano()))
-	return appendString(b, c.etag)
+	b = appendString(b, c.etag)
+	if c.checksum != "" {
+		b = appendString(b, c.checksum)
+	}
+	return b
+}
+
+// checksumOf gives what a listing keeps of a version's checksums.
+func checksumOf(v *object.Version) string {
+	for _, name := range slices.Sorted(maps.Keys(v.Checksums)) {
+		return name + ":" + v.Checksums[name]
+	}
+	return ""
+}
+
+// checksums undoes checksumOf.
+func (c *current) checksums() map[string]string {
+	name, value, ok := strings.Cut(c.checksum, ":")
+	if !ok {
+		return nil
+	}
+	return map[string]string{name: value}
 }
 
 func decodeCurrent(b []byte) (current, error) {
@@ -88,6 +114,11 @@ func decodeCurrent(b []byte) (current, error) {
 	c.size = int64(d.uvarint())
 	c.modified = time.Unix(0, int64(d.uvarint())).UTC()
 	c.etag = d.string()
+	if len(d.b) > 0 {
+		if c.checksum = d.string(); c.checksum == "" {
+			d.fail("checksum")
+		}
+	}
 	return c, d.end("listing record")
 }
 

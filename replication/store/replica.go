@@ -94,7 +94,7 @@ func checkReplica(r *Replica) error {
 func (tx *tx) replica(v *object.Version, catalog uint64) (seq Seq, fresh bool, err error) {
 	have, err := tx.version(v.Bucket, v.Key, v.ID)
 	if err == nil {
-		return have.seq, false, nil
+		return tx.merge(have, v, catalog)
 	}
 	if !errors.Is(err, ErrNotFound) {
 		return 0, false, err
@@ -115,6 +115,9 @@ func (tx *tx) replicaPurge(r *Replica) (fresh bool, err error) {
 	v := &r.Version
 	rec, err := tx.version(v.Bucket, v.Key, v.ID)
 	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err == nil && !mayPurge(rec, tx) {
 		return false, nil
 	}
 	if err == nil {

@@ -25,6 +25,9 @@ type Options struct {
 	// Versioned says whether a bucket keeps old versions for good. Where it is false, replaced versions
 	// and tombstones are hidden and go after Retention. Nil means every bucket keeps them.
 	Versioned func(bucket string) bool
+	// Suspended says whether a bucket that keeps no versions did so before: its deletes make delete markers that
+	// clients see. Nil means none did.
+	Suspended func(bucket string) bool
 	// Retention is how long hidden versions, tombstones and conflict records stay (default 7 days).
 	Retention time.Duration
 	// UploadRetention is how long an unfinished multipart upload stays (default 7 days).
@@ -61,6 +64,13 @@ type PutOptions struct {
 	// IfMatch and IfNoneMatch are ETags without quotes, or "*"; empty asks nothing. IfMatch on a key
 	// that is not there is ErrNotFound; otherwise a condition that does not hold is ErrPrecondition.
 	IfMatch, IfNoneMatch string
+	// IfMatchSize and IfMatchModified, where set, ask for the object's size in bytes and the second of its time.
+	IfMatchSize     *int64
+	IfMatchModified time.Time
+	// IfLatest, where set, is the version that must be the latest, marker or not.
+	IfLatest object.VersionID
+	// BypassGovernance removes what is under governance retention.
+	BypassGovernance bool
 	// CatalogIndex is the index of the catalog by which the write was judged; it is kept in the log.
 	CatalogIndex uint64
 }
@@ -160,8 +170,9 @@ type Complete struct {
 	Parts []CompletePart
 	// ETag of the object; empty: MD5 of the parts' MD5s and their number, as S3 does.
 	ETag string
-	// Checksums of the object.
-	Checksums map[string]string
+	// Checksums of the object, and of its parts in their order.
+	Checksums     map[string]string
+	PartChecksums []string
 }
 
 // Stats is what a store holds.

@@ -67,7 +67,11 @@ func (tx *tx) version(bucket, key string, id object.VersionID) (*record, error) 
 	return readVersion(tx.b, bucket, key, id)
 }
 
+// readVersion reads one version; object.NullVersion is the key's null version, tombstones excepted.
 func readVersion(r pebble.Reader, bucket, key string, id object.VersionID) (*record, error) {
+	if id == object.NullVersion {
+		return readNull(r, bucket, key)
+	}
 	b, err := get(r, versionKey(spaceVersion, bucket, key, id))
 	if err != nil {
 		return nil, err
@@ -78,6 +82,21 @@ func readVersion(r pebble.Reader, bucket, key string, id object.VersionID) (*rec
 	}
 	rec.v.Bucket, rec.v.Key, rec.v.ID = bucket, key, id
 	return &rec, nil
+}
+
+// readNull finds the null version of a key: the newest of those that were written as such.
+func readNull(r pebble.Reader, bucket, key string) (*record, error) {
+	var found *record
+	err := scanVersions(r, bucket, key, func(rec *record) bool {
+		if rec.v.Null {
+			found = rec
+		}
+		return found == nil
+	})
+	if err == nil && (found == nil || found.v.Tombstone) {
+		return nil, ErrNotFound
+	}
+	return found, err
 }
 
 // insert writes a version that is not there yet; head is the latest before it.
@@ -119,7 +138,7 @@ func (tx *tx) show(bucket, key string, old, now *record) error {
 	if v == nil {
 		return tx.b.Delete(currentKey(bucket, key), nil)
 	}
-	c := current{id: v.v.ID, size: v.v.Size, modified: v.v.Modified, etag: v.v.ETag}
+	c := current{id: v.v.ID, size: v.v.Size, modified: v.v.Modified, etag: v.v.ETag, checksum: checksumOf(&v.v)}
 	return tx.b.Set(currentKey(bucket, key), c.encode(), nil)
 }
 
@@ -188,17 +207,35 @@ func (tx *tx) writeManifest(v *object.Version) error {
 	return nil
 }
 
-// purge removes a version and logs that.
+// purge removes a version and logs that. With the null version those go that it replaced: else the one below
+// would take its place.
 func (tx *tx) purge(bucket, key string, id object.VersionID, rec *record, catalog uint64) (Seq, error) {
-	head, err := tx.head(bucket, key)
-	if err != nil {
-		return 0, err
+	gone := []*record{rec}
+	if rec.v.Null {
+		err := scanVersions(tx.b, bucket, key, func(r *record) bool {
+			if r.v.Null && r.v.ID.Less(id) {
+				gone = append(gone, r)
+			}
+			return true
+		})
+		if err != nil {
+			return 0, err
+		}
 	}
-	seq, err := tx.log(logRecord{purged: true, catalog: catalog, bucket: bucket, key: key, id: id})
-	if err != nil {
-		return 0, err
+	var seq Seq
+	for _, r := range gone {
+		head, err := tx.head(bucket, key)
+		if err != nil {
+			return 0, err
+		}
+		if seq, err = tx.log(logRecord{purged: true, catalog: catalog, bucket: bucket, key: key, id: r.v.ID}); err != nil {
+			return 0, err
+		}
+		if err := tx.remove(r, head); err != nil {
+			return 0, err
+		}
 	}
-	return seq, tx.remove(rec, head)
+	return seq, nil
 }
 
 // remove takes a version out of the index; head is the latest before that.
