@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/galleon-net/galleon/replication/object"
 )
 
 // getAttributes answers GetObjectAttributes: what the client lists, without the bytes.
@@ -14,7 +16,7 @@ func (c *call) getAttributes() error {
 		return err
 	}
 	if c.header.Get("X-Amz-Object-Attributes") == "" {
-		return apiErr("InvalidRequest", "x-amz-object-attributes must say what is wanted")
+		return apiErr("InvalidRequest", "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty")
 	}
 	wanted := map[string]bool{}
 	for a := range strings.SplitSeq(strings.Join(c.header["X-Amz-Object-Attributes"], ","), ",") {
@@ -22,11 +24,14 @@ func (c *call) getAttributes() error {
 		case "ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize":
 			wanted[a] = true
 		default:
-			return apiErr("InvalidArgument", "x-amz-object-attributes must list ETag, Checksum, ObjectParts, StorageClass or ObjectSize, and has %.40q", a)
+			return badArgument("x-amz-object-attributes", a, "Invalid attribute name specified.")
 		}
 	}
-	v, err := c.version()
-	if err != nil {
+	v, err := c.version(b)
+	switch {
+	case err != nil && v.DeleteMarker:
+		return ErrNoSuchKey // as S3 has it, also where the marker was asked for by its id
+	case err != nil:
 		return err
 	}
 	type sumsXML struct {
@@ -46,10 +51,10 @@ func (c *call) getAttributes() error {
 	}
 	if wanted["Checksum"] && len(v.Checksums) > 0 {
 		_, kind := checksumLabels(v)
-		doc.Checksum = &sumsXML{checksumsOf(v.Checksums), kind}
+		doc.Checksum = &sumsXML{checksumsOf(withoutCount(v.Checksums)), kind}
 	}
 	if wanted["ObjectParts"] && len(v.PartSizes) > 0 {
-		if doc.ObjectParts, err = c.objectParts(v.PartSizes); err != nil {
+		if doc.ObjectParts, err = c.objectParts(v); err != nil {
 			return err
 		}
 	}
@@ -60,13 +65,23 @@ func (c *call) getAttributes() error {
 		doc.ObjectSize = &v.Size
 	}
 	c.w.Header().Set("Last-Modified", v.Modified.UTC().Format(http.TimeFormat))
-	c.showVersion(b, v.ID)
+	c.showVersion(b, v)
 	return c.writeXML(http.StatusOK, doc)
+}
+
+// withoutCount gives checksums without the number of parts that composite ones end in: this call leaves it out.
+func withoutCount(sums map[string]string) map[string]string {
+	out := make(map[string]string, len(sums))
+	for name, v := range sums {
+		out[name], _, _ = strings.Cut(v, "-")
+	}
+	return out
 }
 
 type objectPartXML struct {
 	PartNumber int
 	Size       int64
+	checksumsXML
 }
 
 type objectPartsXML struct {
@@ -79,8 +94,9 @@ type objectPartsXML struct {
 }
 
 // objectParts gives a page of a multipart object's layout. Numbers are positions: the numbers under
-// which the parts were uploaded are not kept, nor are their checksums.
-func (c *call) objectParts(sizes []int64) (*objectPartsXML, error) {
+// which the parts were uploaded are not kept.
+func (c *call) objectParts(v object.Version) (*objectPartsXML, error) {
+	sizes := v.PartSizes
 	number := func(header string, absent int) (int, error) {
 		s := c.header.Get(header)
 		if s == "" {
@@ -88,7 +104,7 @@ func (c *call) objectParts(sizes []int64) (*objectPartsXML, error) {
 		}
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 0 {
-			return 0, apiErr("InvalidArgument", "%s must be a whole number from 0", header)
+			return 0, badLimit(strings.ToLower(header), s)
 		}
 		return n, nil
 	}
@@ -103,7 +119,12 @@ func (c *call) objectParts(sizes []int64) (*objectPartsXML, error) {
 	limit = min(limit, maxKeys)
 	doc := &objectPartsXML{PartsCount: len(sizes), PartNumberMarker: after, MaxParts: limit}
 	for i := after; i < len(sizes) && len(doc.Parts) < limit; i++ {
-		doc.Parts = append(doc.Parts, objectPartXML{PartNumber: i + 1, Size: sizes[i]})
+		p := objectPartXML{PartNumber: i + 1, Size: sizes[i]}
+		if i < len(v.PartChecksums) {
+			name, _ := checksumLabels(v)
+			p.checksumsXML = checksumsOf(map[string]string{name: v.PartChecksums[i]})
+		}
+		doc.Parts = append(doc.Parts, p)
 		doc.NextPartNumberMarker = i + 1
 	}
 	doc.IsTruncated = after+len(doc.Parts) < len(sizes)

@@ -31,8 +31,18 @@ type Buckets interface {
 	CreateBucket(ctx context.Context, b object.Bucket) error
 	// DeleteBucket removes an empty bucket, or says ErrBucketNotEmpty.
 	DeleteBucket(ctx context.Context, name string) error
-	// SetVersioning switches the keeping of old versions, or says ErrNotSupported.
-	SetVersioning(ctx context.Context, bucket string, on bool) error
+	// UpdateBucket changes a bucket's settings, or says ErrBucketState when how it is kept does not allow that.
+	UpdateBucket(ctx context.Context, bucket string, c BucketChange) error
+}
+
+// BucketChange is what may change of a bucket.
+type BucketChange struct {
+	// Versioning switches the keeping of versions; false suspends it and leaves those that there are.
+	Versioning *bool
+	// Lock turns object lock on, and versioning with it.
+	Lock bool
+	// Settings replaces documents by name; the empty one removes it.
+	Settings map[object.Setting]string
 }
 
 // Objects is the part of a Backend that the store answers.
@@ -47,15 +57,19 @@ type Objects interface {
 	// key, the headers, the metadata and the checksums of the copy; src is as GetVersion gave it.
 	CopyObject(ctx context.Context, src, dst object.Version, cond Conditions) (object.Version, error)
 	// GetVersion gives one version of a key, the latest when id is zero. A delete marker is returned as
-	// any other version, not as an error. ErrNoSuchKey, ErrNoSuchVersion; the bucket was looked up before.
+	// any other version, not as an error. object.NullVersion is the key's null version. ErrNoSuchKey,
+	// ErrNoSuchVersion; the bucket was looked up before.
 	GetVersion(ctx context.Context, bucket, key string, id object.VersionID) (object.Version, error)
 	// OpenObject gives the bytes of a version that GetVersion gave. When the reader is also an
 	// io.ReadSeeker, long reads use that, since it can read ahead.
 	OpenObject(ctx context.Context, v object.Version) (ObjectReader, error)
 	// DeleteObject removes one version when id is set, and otherwise the key: with versioning by a
-	// delete marker. A key or version that is not there is no error. With Conditions.IfMatch set the
-	// key must exist and match.
-	DeleteObject(ctx context.Context, bucket, key string, id object.VersionID, cond Conditions) (Deleted, error)
+	// delete marker. A key or version that is not there is no error. With conditions the key must exist and match.
+	// ErrProtected when retention or a hold keeps the version.
+	DeleteObject(ctx context.Context, bucket, key string, id object.VersionID, o DeleteOptions) (Deleted, error)
+	// AmendVersion changes what may change of a version, atomically: change sees it as it is and sets its Attributes.
+	// What change says is the error, unchanged.
+	AmendVersion(ctx context.Context, bucket, key string, id object.VersionID, change func(v *object.Version) error) (object.Version, error)
 	// ListObjects gives one page in the byte order of keys.
 	ListObjects(ctx context.Context, bucket string, o ListOptions) (ListPage, error)
 	// ReplicationStatus is what x-amz-replication-status says: "" when no policy matches, PENDING,
@@ -115,6 +129,9 @@ type Conditions struct {
 	// IfMatch is an ETag that the latest version must have, or "*" for any. When the key does not
 	// exist the answer is ErrNoSuchKey.
 	IfMatch string
+	// IfMatchSize and IfMatchModified, where set, are the size in bytes and the second that it must have.
+	IfMatchSize     *int64
+	IfMatchModified time.Time
 	// IfNoneMatch is an ETag that the latest version must not have, or "*": the key must not exist.
 	IfNoneMatch string
 }
@@ -124,9 +141,21 @@ type PutInput struct {
 	// Object has Bucket, Key, ContentType, Headers and Meta set. Its Checksums are Body's.
 	Object object.Version
 	Body   Body
-	// Size is the number of bytes that Body will give, at least 0.
+	// Size is the number of bytes that Body will give, -1 when that is not known: browsers' forms do not say.
 	Size int64
 	Conditions
+}
+
+// Conditional says whether a delete asks for something that must be there.
+func (c Conditions) Conditional() bool {
+	return c.IfMatch != "" || c.IfMatchSize != nil || !c.IfMatchModified.IsZero()
+}
+
+// DeleteOptions qualify a delete.
+type DeleteOptions struct {
+	Conditions
+	// BypassGovernance removes what is under governance retention.
+	BypassGovernance bool
 }
 
 // Deleted says what a delete did.
@@ -135,6 +164,8 @@ type Deleted struct {
 	ID object.VersionID
 	// DeleteMarker says that ID is a delete marker, made or removed.
 	DeleteMarker bool
+	// Null says that it is the null version.
+	Null bool
 }
 
 // ListOptions bound one page of a listing.
@@ -203,5 +234,7 @@ type CompleteInput struct {
 	ETag string
 	// Checksums of the whole object: composite ones end in -N.
 	Checksums map[string]string
+	// PartChecksums are those of the parts, under the algorithm of Checksums.
+	PartChecksums []string
 	Conditions
 }

@@ -5,9 +5,11 @@ import (
 	"crypto/md5"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/xml"
 	"hash"
 	"io"
+	"strconv"
 
 	"github.com/galleon-net/galleon/replication/s3/sigv4"
 )
@@ -24,6 +26,7 @@ type checkedBody struct {
 	sum     hash.Hash
 	want    string // base64; from the trailer when empty and fromTrailer
 	trailer bool
+	stated  bool // the client stated a checksum, here or in the trailer
 	sums    map[string]string
 	err     error
 }
@@ -51,17 +54,18 @@ func (b *checkedBody) Read(p []byte) (int, error) {
 // end gives io.EOF when all that the client stated holds.
 func (b *checkedBody) end() error {
 	if b.md5 != nil && subtle.ConstantTimeCompare(b.md5.Sum(nil), b.wantMD5) != 1 {
-		return apiErr("BadDigest", "the Content-MD5 that the request stated is not the one of the body that arrived")
+		return refuse("BadDigest").with("CalculatedDigest", base64.StdEncoding.EncodeToString(b.md5.Sum(nil))).
+			with("ExpectedDigest", hex.EncodeToString(b.wantMD5))
 	}
 	got := base64.StdEncoding.EncodeToString(b.sum.Sum(nil))
 	want := b.want
 	if b.trailer {
 		if want = b.signed.Trailer(); !b.alg.wellFormed(want) {
-			return apiErr("InvalidRequest", "the value of the trailer %s is not %d bytes in base64", b.alg.header(), b.alg.size)
+			return apiErr("InvalidRequest", "Value for %s trailing header is invalid.", b.alg.header())
 		}
 	}
 	if want != "" && want != got {
-		return apiErr("BadDigest", "the %s that the request stated is not the one of the body that arrived", b.alg.name)
+		return b.alg.otherChecksum()
 	}
 	b.sums = map[string]string{b.alg.name: got}
 	return io.EOF
@@ -88,13 +92,14 @@ func (c *call) body(fallback *checksumAlgorithm, force bool) (*checkedBody, erro
 			alg = named
 		}
 	} else if force && alg != fallback {
-		return nil, apiErr("InvalidRequest", "the checksum's algorithm is %s and the upload was opened with %s", alg.name, fallback.name)
+		return nil, apiErr("InvalidRequest", "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", fallback.name, alg.name)
 	}
 	b := &checkedBody{alg: alg, sum: alg.new(), want: want, trailer: c.auth.TrailerName() != ""}
+	b.stated = want != "" || b.trailer
 	if v, ok := c.header["Content-Md5"]; ok {
 		b.wantMD5, err = base64.StdEncoding.DecodeString(v[0])
 		if err != nil || len(b.wantMD5) != md5.Size {
-			return nil, apiErr("InvalidDigest", "Content-MD5 is not 16 bytes in base64")
+			return nil, refuse("InvalidDigest").with("Content-MD5", v[0])
 		}
 		b.md5 = md5.New()
 	}
@@ -108,35 +113,59 @@ func (c *call) size() (int64, error) {
 	n := c.auth.Size()
 	switch {
 	case n < 0 || n == 0 && c.header.Get("Content-Length") == "" && !c.auth.Payload.Chunked:
-		return 0, apiErr("MissingContentLength", "the request must state its Content-Length")
+		return 0, refuse("MissingContentLength")
 	case n > c.h.cfg.Limits.MaxPut:
-		return 0, apiErr("EntityTooLarge", "the body has %d bytes and the most in one request is %d: use a multipart upload", n, c.h.cfg.Limits.MaxPut)
+		return 0, refuse("EntityTooLarge").with("ProposedSize", strconv.FormatInt(n, 10)).with("MaxSizeAllowed", strconv.FormatInt(c.h.cfg.Limits.MaxPut, 10))
 	}
 	return n, nil
 }
 
-// readXML reads and verifies a whole small body and decodes it. Without a body v is left as it is if
-// optional says so.
-func (c *call) readXML(v any, most int64, optional bool) error {
+// document reads and verifies a whole small body. required asks for a checksum of it, as S3 does where a document
+// that is cut short would do harm.
+func (c *call) document(most int64, required bool) ([]byte, error) {
 	b, err := c.body(defaultAlgorithm, false)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	if required && b.md5 == nil && !b.stated {
+		return nil, apiErr("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+	}
+	tooLong := refuse("MaxMessageLengthExceeded").with("MaxMessageLengthBytes", strconv.FormatInt(most, 10))
 	if c.auth.Size() > most {
-		return apiErr("EntityTooLarge", "the document has more than %d bytes", most)
+		return nil, tooLong
 	}
 	raw, err := io.ReadAll(io.LimitReader(b, most+1))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if int64(len(raw)) > most {
-		return apiErr("EntityTooLarge", "the document has more than %d bytes", most)
+		return nil, tooLong
 	}
-	if len(bytes.TrimSpace(raw)) == 0 && optional {
-		return nil
+	return raw, nil
+}
+
+// readXML reads a document and decodes it. Without a body v is left as it is if optional says so.
+func (c *call) readXML(v any, most int64, optional bool) error {
+	raw, err := c.document(most, false)
+	if err != nil || len(bytes.TrimSpace(raw)) == 0 && optional {
+		return err
 	}
+	return decodeXML(raw, v)
+}
+
+// readCheckedXML is readXML of a document that must come with a checksum.
+func (c *call) readCheckedXML(v any, most int64) error {
+	raw, err := c.document(most, true)
+	if err != nil {
+		return err
+	}
+	return decodeXML(raw, v)
+}
+
+// decodeXML decodes a document that must be all of raw.
+func decodeXML(raw []byte, v any) error {
 	if err := xml.Unmarshal(raw, v); err != nil {
-		return apiErr("MalformedXML", "the document is not what this operation takes: %v", err)
+		return refuse("MalformedXML").because(err)
 	}
 	return nil
 }

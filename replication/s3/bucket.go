@@ -2,7 +2,10 @@ package s3
 
 import (
 	"encoding/xml"
+	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/galleon-net/galleon/replication/object"
@@ -15,40 +18,56 @@ const ownerID = "galleon"
 func timeXML(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 func (c *call) createBucket() error {
-	if err := c.refuseUnsupported(); err != nil {
+	if err := c.bucketACLHeaders(); err != nil {
 		return err
-	}
-	if c.header.Get("X-Amz-Bucket-Object-Lock-Enabled") == "true" {
-		return notImplemented("object lock")
 	}
 	ack, err := object.ParseAck(c.header.Get("X-Galleon-Ack"))
 	if err != nil {
-		return apiErr("InvalidArgument", "x-galleon-ack: %v", err)
+		return badArgument("x-galleon-ack", c.header.Get("X-Galleon-Ack"), "x-galleon-ack: %v", err)
 	}
 	var doc struct {
 		XMLName            xml.Name `xml:"CreateBucketConfiguration"`
 		LocationConstraint string
-		Tags               *struct{} `xml:"Tags"`
-		Location, Bucket   *struct{}
+		Tags               struct {
+			Tags []tagXML `xml:"Tag"`
+		}
+		Location, Bucket *struct{}
 	}
 	if err := c.readXML(&doc, maxForm, true); err != nil {
 		return err
 	}
-	switch {
-	case doc.Tags != nil:
-		return notImplemented("bucket tags")
-	case doc.Location != nil || doc.Bucket != nil:
+	if doc.Location != nil || doc.Bucket != nil {
 		return notImplemented("directory buckets")
 	}
-	if l := doc.LocationConstraint; l != "" && l != c.h.cfg.Region && !c.alsoRegion(l) {
-		return apiErr("IllegalLocationConstraintException",
-			"the location %q is not this endpoint's: it is %q, and a policy says where objects go", l, c.h.cfg.Region)
+	// In us-east-1 the constraint is the empty one, and S3 refuses the name.
+	if l := doc.LocationConstraint; l != "" && (l != c.h.cfg.Region && !c.alsoRegion(l) || c.h.cfg.Region == firstRegion) {
+		return refuse("InvalidLocationConstraint").with("LocationConstraint", l).
+			because(fmt.Errorf("this endpoint's location is %q, and a policy says where objects go", c.h.cfg.Region))
 	}
 	b := object.Bucket{Name: c.bucket, Created: c.h.cfg.Now().UTC(), Ack: ack}
+	if tags := doc.Tags.Tags; len(tags) > 0 {
+		set := taggingXML{}
+		set.TagSet = &struct {
+			Tags []tagXML `xml:"Tag"`
+		}{tags}
+		list, err := set.tags(maxBucketTags)
+		if err != nil {
+			return err
+		}
+		text, err := xml.Marshal(tagsXML(list))
+		if err != nil {
+			return err
+		}
+		b.Settings = map[object.Setting]string{object.SettingTags: string(text)}
+	}
+	if strings.EqualFold(c.header.Get("X-Amz-Bucket-Object-Lock-Enabled"), "true") {
+		b.Locked, b.Versioning = true, true
+	}
 	if err := c.h.cfg.Backend.CreateBucket(c.ctx, b); err != nil {
 		return err
 	}
 	c.w.Header().Set("Location", "/"+c.bucket)
+	c.w.Header()["x-amz-bucket-arn"] = []string{"arn:aws:s3:::" + c.bucket}
 	c.empty(http.StatusOK)
 	return nil
 }
@@ -63,7 +82,14 @@ func (c *call) alsoRegion(name string) bool {
 }
 
 func (c *call) deleteBucket() error {
+	b, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket)
+	if err != nil {
+		return err
+	}
 	if err := c.h.cfg.Backend.DeleteBucket(c.ctx, c.bucket); err != nil {
+		if errors.Is(err, ErrBucketNotEmpty) && !unversioned(b) {
+			return apiErr("BucketNotEmpty", "The bucket you tried to delete is not empty. You must delete all versions in the bucket.").because(err)
+		}
 		return err
 	}
 	c.empty(http.StatusNoContent)
@@ -79,14 +105,21 @@ func (c *call) headBucket() error {
 	return nil
 }
 
+// firstRegion is the region of S3 that has no name where a bucket's location is told.
+const firstRegion = "us-east-1"
+
 func (c *call) getLocation() error {
 	if _, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket); err != nil {
 		return err
 	}
+	region := c.h.cfg.Region
+	if region == firstRegion {
+		region = ""
+	}
 	return c.writeXML(http.StatusOK, struct {
 		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ LocationConstraint"`
 		Region  string   `xml:",chardata"`
-	}{Region: c.h.cfg.Region})
+	}{Region: region})
 }
 
 type versioningXML struct {
@@ -102,8 +135,11 @@ func (c *call) getVersioning() error {
 		return err
 	}
 	doc := versioningXML{Xmlns: xmlns}
-	if b.Versioning {
+	switch {
+	case b.Versioning:
 		doc.Status = "Enabled"
+	case b.Suspended:
+		doc.Status = "Suspended"
 	}
 	return c.writeXML(http.StatusOK, doc)
 }
@@ -117,41 +153,14 @@ func (c *call) putVersioning() error {
 		return notImplemented("MFA delete")
 	}
 	if doc.Status != "Enabled" && doc.Status != "Suspended" {
-		return apiErr("MalformedXML", "the versioning status must be Enabled or Suspended")
+		return refuse("MalformedXML")
 	}
-	if err := c.h.cfg.Backend.SetVersioning(c.ctx, c.bucket, doc.Status == "Enabled"); err != nil {
+	on := doc.Status == "Enabled"
+	if err := c.h.cfg.Backend.UpdateBucket(c.ctx, c.bucket, BucketChange{Versioning: &on}); err != nil {
 		return err
 	}
 	c.empty(http.StatusOK)
 	return nil
-}
-
-// getACL answers what is true of everything here: its owner may do all, nobody else anything.
-func (c *call) getACL() error {
-	if c.key != "" {
-		if _, err := c.version(); err != nil {
-			return err
-		}
-	} else if _, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket); err != nil {
-		return err
-	}
-	type grantee struct {
-		Xsi  string `xml:"xmlns:xsi,attr"`
-		Type string `xml:"xsi:type,attr"`
-		ownerXML
-	}
-	type grant struct {
-		Grantee    grantee
-		Permission string
-	}
-	return c.writeXML(http.StatusOK, struct {
-		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ AccessControlPolicy"`
-		Owner   ownerXML
-		Grants  []grant `xml:"AccessControlList>Grant"`
-	}{Owner: owner, Grants: []grant{{
-		Grantee:    grantee{Xsi: "http://www.w3.org/2001/XMLSchema-instance", Type: "CanonicalUser", ownerXML: owner},
-		Permission: "FULL_CONTROL",
-	}}})
 }
 
 // empty answers with a status and nothing else.

@@ -9,10 +9,13 @@ import (
 	"hash"
 	"hash/crc32"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/minio/crc64nvme"
+	"github.com/zeebo/xxh3"
 )
 
 // checksumAlgorithm is one of S3's additional checksums.
@@ -38,6 +41,9 @@ var algorithms = []*checksumAlgorithm{
 	{name: "SHA256", size: 32, new: sha256.New, composite: true},
 	{name: "SHA512", size: 64, new: sha512.New, composite: true},
 	{name: "MD5", size: 16, new: md5.New, composite: true},
+	{name: "XXHASH64", size: 8, new: func() hash.Hash { return xxhash.New() }, composite: true},
+	{name: "XXHASH3", size: 8, new: func() hash.Hash { return xxh3.New() }, composite: true},
+	{name: "XXHASH128", size: 16, new: func() hash.Hash { return xxh3.New128() }, composite: true},
 }
 
 // defaultAlgorithm is computed when a client names none, as AWS does: it is the cheapest, and the sums
@@ -67,31 +73,51 @@ func statedChecksum(h http.Header, trailer string) (a *checksumAlgorithm, value 
 			continue
 		}
 		if a != nil || trailer != "" {
-			return nil, "", apiErr("InvalidRequest", "expecting a single x-amz-checksum- header or trailer")
+			return nil, "", apiErr("InvalidRequest", "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
 		}
 		if a = findAlgorithm(alg); a == nil {
-			return nil, "", apiErr("InvalidRequest", "the checksum %.80s is not known: use CRC32, CRC32C, CRC64NVME, SHA1, SHA256, SHA512 or MD5", strings.ToLower(name))
+			return nil, "", apiErr("InvalidRequest", "The algorithm type you specified in x-amz-checksum- header is invalid.")
 		}
 		value = v[0]
 	}
 	if trailer != "" {
 		if a = findAlgorithm(strings.TrimPrefix(trailer, "x-amz-checksum-")); a == nil {
-			return nil, "", apiErr("InvalidRequest", "the checksum %.80s is not known: use CRC32, CRC32C, CRC64NVME, SHA1, SHA256, SHA512 or MD5", trailer)
+			return nil, "", apiErr("InvalidRequest", "The value specified in the x-amz-trailer header is not supported")
 		}
 	}
 	if sdk := h.Get("X-Amz-Sdk-Checksum-Algorithm"); sdk != "" {
 		named := findAlgorithm(sdk)
 		switch {
 		case named == nil:
-			return nil, "", apiErr("InvalidRequest", "x-amz-sdk-checksum-algorithm %.40q is not known", sdk)
+			return nil, "", badChecksum("x-amz-sdk-checksum-algorithm")
 		case a != nil && a != named:
-			return nil, "", apiErr("InvalidRequest", "x-amz-sdk-checksum-algorithm is %s and the request has a checksum of %s", named.name, a.name)
+			return nil, "", badChecksum("x-amz-sdk-checksum-algorithm")
 		}
 	}
 	if a != nil && trailer == "" && !a.wellFormed(value) {
-		return nil, "", apiErr("InvalidRequest", "the value of %s is not %d bytes in base64", a.header(), a.size)
+		return nil, "", badChecksum(a.header())
 	}
 	return a, value, nil
+}
+
+// badChecksum refuses a checksum header's value.
+func badChecksum(header string) *apiError {
+	return apiErr("InvalidRequest", "Value for %s header is invalid.", header)
+}
+
+// otherChecksum says that bytes have another checksum than was stated.
+func (a *checksumAlgorithm) otherChecksum() *apiError {
+	return apiErr("BadDigest", "The %s you specified did not match the calculated checksum.", a.name)
+}
+
+// unknownAlgorithm refuses the name of an algorithm.
+func unknownAlgorithm() *apiError {
+	names := make([]string, len(algorithms))
+	for i, a := range algorithms {
+		names[i] = a.name
+	}
+	slices.Sort(names)
+	return apiErr("InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [%s]", strings.Join(names, ", "))
 }
 
 func (a *checksumAlgorithm) wellFormed(v string) bool {

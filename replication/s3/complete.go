@@ -11,7 +11,7 @@ import (
 )
 
 type completePartXML struct {
-	PartNumber int
+	PartNumber *int
 	ETag       string
 	checksumsXML
 }
@@ -49,8 +49,16 @@ func (c *call) completeUpload() error {
 	if err != nil {
 		return err
 	}
+	if _, _, err := statedChecksum(wholeOnly(stated), ""); err != nil {
+		return err
+	}
+	switch t := strings.ToUpper(stated.Get("X-Amz-Checksum-Type")); t {
+	case "", composite, fullObject:
+	default:
+		return badChecksum("x-amz-checksum-type")
+	}
 	if t := stated.Get("X-Amz-Checksum-Type"); t != "" && u.Type != "" && !strings.EqualFold(t, u.Type) {
-		return apiErr("InvalidRequest", "the upload was opened with the checksum type %s", u.Type)
+		return apiErr("InvalidRequest", "The upload was created using the %s checksum mode. The complete request must use the same checksum mode.", u.Type)
 	}
 	parts, err := c.chosenParts(u, doc.Parts)
 	if err != nil {
@@ -58,15 +66,31 @@ func (c *call) completeUpload() error {
 	}
 	in := CompleteInput{Bucket: c.bucket, Key: c.key, UploadID: u.ID, Parts: parts, ETag: multipartETag(parts), Conditions: cond}
 	in.Checksums = wholeChecksum(u, parts)
+	if a, _ := u.algorithm(); in.Checksums != nil {
+		for _, p := range parts {
+			in.PartChecksums = append(in.PartChecksums, p.Checksums[a.name])
+		}
+	}
 	if err := judgeWhole(stated, in); err != nil {
 		return err
 	}
 	if s := c.header.Get("X-Amz-Mp-Object-Size"); s != "" {
-		if n, ok := parseOffset(s); !ok || n != sizeOf(parts) {
-			return apiErr("InvalidRequest", "x-amz-mp-object-size is %.20s and the parts have %d bytes", s, sizeOf(parts))
+		n, err := strconv.ParseInt(s, 10, 64)
+		switch {
+		case err != nil:
+			return apiErr("InvalidRequest", "Value for x-amz-mp-object-size header is invalid: '%s'", s)
+		case n < 0:
+			return apiErr("InvalidRequest", "Value for x-amz-mp-object-size header is less than zero: '%d'", n)
+		case n != sizeOf(parts):
+			return apiErr("InvalidRequest", "The provided 'x-amz-mp-object-size' header value %d does not match what was computed: %d", sizeOf(parts), n)
 		}
 	}
 	v, err := c.h.cfg.Backend.CompleteUpload(c.ctx, in)
+	if errors.Is(err, ErrNoSuchUpload) { // the same request came twice at once, and the other was first
+		if before, ok := c.completedBefore(doc.Parts); ok {
+			v, err = before, nil
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -85,7 +109,7 @@ func (c *call) completedBefore(parts []completePartXML) (object.Version, bool) {
 }
 
 func (c *call) writeCompleted(b object.Bucket, v object.Version) error {
-	c.showVersion(b, v.ID)
+	c.showWritten(b, v)
 	out := struct {
 		XMLName  xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ CompleteMultipartUploadResult"`
 		Location string
@@ -95,7 +119,7 @@ func (c *call) writeCompleted(b object.Bucket, v object.Version) error {
 		checksumsXML
 		ChecksumType string `xml:",omitempty"`
 	}{
-		Location: "http://" + c.r.Host + c.r.URL.EscapedPath(), Bucket: c.bucket, Key: c.key, ETag: quote(v.ETag),
+		Location: c.location(), Bucket: c.bucket, Key: c.key, ETag: quote(v.ETag),
 		checksumsXML: checksumsOf(v.Checksums),
 	}
 	for _, s := range v.Checksums {
@@ -131,9 +155,9 @@ func judgeWhole(stated http.Header, in CompleteInput) error {
 		got := in.Checksums[a.name]
 		switch {
 		case !a.wellFormed(plain):
-			return apiErr("InvalidRequest", "the value of %s is not %d bytes in base64", a.header(), a.size)
+			return badChecksum(a.header())
 		case got != want && got != want+"-"+strconv.Itoa(len(in.Parts)):
-			return apiErr("BadDigest", "the %s that the request stated is not the one of the parts that were uploaded", a.name)
+			return a.otherChecksum()
 		}
 	}
 	return nil
@@ -142,25 +166,84 @@ func judgeWhole(stated http.Header, in CompleteInput) error {
 // check judges a list of parts by itself.
 func (d completeXML) check() error {
 	if len(d.Parts) == 0 || len(d.Parts) > maxParts {
-		return apiErr("MalformedXML", "the document must list 1 to %d parts and lists %d", maxParts, len(d.Parts))
+		return refuse("MalformedXML")
 	}
 	for i, p := range d.Parts {
 		switch {
 		case p.ETag == "":
-			return apiErr("MalformedXML", "a part in the document has no ETag")
-		case p.PartNumber < 1 || p.PartNumber > maxParts:
-			return apiErr("InvalidArgument", "part number %d: must be from 1 to %d", p.PartNumber, maxParts)
-		case i > 0 && p.PartNumber <= d.Parts[i-1].PartNumber:
-			return apiErr("InvalidPartOrder", "part %d is listed behind part %d: parts must ascend", p.PartNumber, d.Parts[i-1].PartNumber)
+			return refuse("MalformedXML")
+		case p.PartNumber == nil:
+			return refuse("MalformedXML")
+		case *p.PartNumber < 1 || *p.PartNumber > maxParts:
+			return badArgument("PartNumber", strconv.Itoa(*p.PartNumber), "PartNumber must be >= 1")
+		case i > 0 && *p.PartNumber <= *d.Parts[i-1].PartNumber:
+			return refuse("InvalidPartOrder")
 		}
 	}
 	return nil
 }
 
+// invalidPart says which part is not there as it was named.
+func invalidPart(u Upload, p completePartXML) *apiError {
+	return refuse("InvalidPart").with("UploadId", u.ID).with("PartNumber", strconv.Itoa(*p.PartNumber)).with("ETag", unquote(p.ETag))
+}
+
+// checkPartSums holds the checksums that a document states of a part against those of the stored one.
+func checkPartSums(u Upload, want completePartXML, p Part) error {
+	stated := 0
+	for name, s := range want.byName() {
+		if s == "" {
+			continue
+		}
+		if stated++; !findAlgorithm(name).wellFormed(s) {
+			return badPartSums()
+		}
+	}
+	if stated > 1 {
+		return badPartSums()
+	}
+	for name, s := range want.byName() {
+		if s == "" {
+			continue
+		}
+		switch have := p.Checksums[name]; {
+		case have == "" && u.Algorithm != "":
+			return apiErr("BadDigest", "The %s you specified for part %d did not match what we received.", strings.ToLower(name), p.Number)
+		case have != s:
+			return invalidPart(u, want)
+		}
+	}
+	if stated == 0 && u.Type == composite {
+		return apiErr("InvalidRequest", "The upload was created using a %s checksum. The complete request must include the checksum for each part. It was missing for part %d in the request.",
+			strings.ToLower(u.Algorithm), p.Number)
+	}
+	return nil
+}
+
+func badPartSums() *apiError {
+	return badArgument("Checksum", "", "Invalid Base64 or multiple checksums present in request")
+}
+
+// wholeOnly gives the headers with checksums of the whole object as they are of any body: without the number of parts
+// that composite ones end in.
+func wholeOnly(h http.Header) http.Header {
+	out := http.Header{}
+	for _, a := range algorithms {
+		if v := h.Get(a.header()); v != "" {
+			plain, parts, ok := strings.Cut(v, "-")
+			if _, err := strconv.ParseUint(parts, 10, 16); ok && err != nil {
+				plain = v // then it is neither
+			}
+			out.Set(a.header(), plain)
+		}
+	}
+	return out
+}
+
 // chosenParts finds the parts that the client lists among the stored ones, and judges the list.
 func (c *call) chosenParts(u Upload, want []completePartXML) ([]Part, error) {
 	chosen := make([]Part, 0, len(want))
-	after, more := want[0].PartNumber-1, true
+	after, more := *want[0].PartNumber-1, true
 	for more && len(chosen) < len(want) {
 		var stored []Part
 		var err error
@@ -170,26 +253,25 @@ func (c *call) chosenParts(u Upload, want []completePartXML) ([]Part, error) {
 		}
 		for _, p := range stored {
 			after = p.Number
-			if len(chosen) < len(want) && want[len(chosen)].PartNumber == p.Number {
+			if len(chosen) < len(want) && *want[len(chosen)].PartNumber == p.Number {
 				chosen = append(chosen, p)
 			}
 		}
 		more = more && len(stored) > 0
 	}
 	if len(chosen) < len(want) {
-		return nil, apiErr("InvalidPart", "part %d was not uploaded", want[len(chosen)].PartNumber)
+		return nil, invalidPart(u, want[len(chosen)])
 	}
 	for i, p := range chosen {
 		if e := unquote(want[i].ETag); e != p.ETag {
-			return nil, apiErr("InvalidPart", "part %d has the ETag %s and the document says %.80q", p.Number, p.ETag, e)
+			return nil, invalidPart(u, want[i])
 		}
-		for name, s := range want[i].byName() {
-			if s != "" && s != p.Checksums[name] {
-				return nil, apiErr("InvalidPart", "part %d has another %s than the document says", p.Number, name)
-			}
+		if err := checkPartSums(u, want[i], p); err != nil {
+			return nil, err
 		}
 		if i < len(chosen)-1 && p.Size < c.h.cfg.Limits.MinPart {
-			return nil, apiErr("EntityTooSmall", "part %d has %d bytes: every part but the last must have %d", p.Number, p.Size, c.h.cfg.Limits.MinPart)
+			return nil, refuse("EntityTooSmall").with("ProposedSize", strconv.FormatInt(p.Size, 10)).with("MinSizeAllowed", strconv.FormatInt(c.h.cfg.Limits.MinPart, 10)).
+				with("PartNumber", strconv.Itoa(p.Number)).with("ETag", p.ETag)
 		}
 	}
 	return chosen, nil

@@ -24,24 +24,27 @@ func copyConditionsOf(h http.Header) readConditions {
 	}
 }
 
-// judge gives 0, 304 or 412, in the order of RFC 9110, section 13.2.2.
-func (r readConditions) judge(v object.Version) int {
+// failed says which condition did not hold.
+func failed(which string) *apiError { return refuse("PreconditionFailed").with("Condition", which) }
+
+// judge gives 0, 304 or 412 and the condition that decided, in the order of RFC 9110, section 13.2.2.
+func (r readConditions) judge(v object.Version) (status int, which string) {
 	modified := v.Modified.UTC().Truncate(time.Second)
 	if r.match != "" {
 		if !listed(r.match, v.ETag) {
-			return http.StatusPreconditionFailed
+			return http.StatusPreconditionFailed, "If-Match"
 		}
 	} else if t, ok := httpDate(r.unmodifiedSince); ok && modified.After(t) {
-		return http.StatusPreconditionFailed
+		return http.StatusPreconditionFailed, "If-Unmodified-Since"
 	}
 	if r.noneMatch != "" {
 		if listed(r.noneMatch, v.ETag) {
-			return http.StatusNotModified
+			return http.StatusNotModified, "If-None-Match"
 		}
 	} else if t, ok := httpDate(r.modifiedSince); ok && !modified.After(t) {
-		return http.StatusNotModified
+		return http.StatusNotModified, "If-Modified-Since"
 	}
-	return 0
+	return 0, ""
 }
 
 // listed reports whether an ETag is in a header's list. "*" has them all.

@@ -3,7 +3,9 @@ package s3
 import (
 	"encoding/base64"
 	"encoding/xml"
+	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -15,24 +17,7 @@ import (
 // conditions on it.
 func (c *call) source() (object.Version, error) {
 	var none object.Version
-	raw := strings.TrimPrefix(c.header.Get("X-Amz-Copy-Source"), "/")
-	raw, version, _ := strings.Cut(raw, "?versionId=")
-	path, err := sigv4.DecodePath(raw)
-	if err != nil {
-		return none, apiErr("InvalidArgument", "x-amz-copy-source must be URL-encoded")
-	}
-	path = strings.TrimPrefix(path, "/")
-	from, key, ok := strings.Cut(path, "/")
-	if !ok || key == "" {
-		return none, apiErr("InvalidArgument", "x-amz-copy-source must be /bucket/key, URL-encoded")
-	}
-	if err := checkBucket(from); err != nil {
-		return none, err
-	}
-	if err := checkKey(key); err != nil {
-		return none, err
-	}
-	id, err := ParseVersionID(version)
+	from, key, id, err := parseSource(c.header.Get("X-Amz-Copy-Source"))
 	if err != nil {
 		return none, err
 	}
@@ -43,24 +28,53 @@ func (c *call) source() (object.Version, error) {
 	if err != nil {
 		return none, err
 	}
-	if o := c.header.Get("X-Amz-Source-Expected-Bucket-Owner"); o != "" && o != ownerID {
-		return none, apiErr("AccessDenied", "the source bucket's owner is %s", ownerID)
+	if !c.isOwner(c.header.Get("X-Amz-Source-Expected-Bucket-Owner")) {
+		return none, refuse("AccessDenied")
+	}
+	if id == object.NullVersion && unversioned(b) {
+		id = object.VersionID{}
 	}
 	v, err := c.h.cfg.Backend.GetVersion(c.ctx, from, key, id)
 	switch {
+	case errors.Is(err, ErrNoSuchVersion):
+		_, version, _ := strings.Cut(c.header.Get("X-Amz-Copy-Source"), "?versionId=")
+		return none, refuse("NoSuchVersion").with("VersionId", version).because(err)
 	case err != nil:
 		return none, err
 	case v.DeleteMarker && id == (object.VersionID{}):
 		return none, ErrNoSuchKey
 	case v.DeleteMarker:
-		return none, apiErr("InvalidRequest", "the source of the copy is a delete marker")
-	case copyConditionsOf(c.header).judge(v) != 0:
-		return none, ErrPrecondition
+		return none, apiErr("InvalidRequest", "The source of a copy request may not specifically refer to a delete marker by version id.")
 	}
-	if b.Versioning {
-		c.w.Header()["x-amz-copy-source-version-id"] = []string{FormatVersionID(v.ID)}
+	if status, which := copyConditionsOf(c.header).judge(v); status != 0 {
+		return none, failed("x-amz-copy-source-" + which)
+	}
+	if !unversioned(b) {
+		c.w.Header()["x-amz-copy-source-version-id"] = []string{versionName(b, v)}
 	}
 	return v, nil
+}
+
+// parseSource reads x-amz-copy-source: /bucket/key?versionId=id, URL-encoded.
+func parseSource(header string) (bucket, key string, id object.VersionID, err error) {
+	bad := func(message string) error { return badArgument("x-amz-copy-source", header, "%s", message) }
+	raw, version, _ := strings.Cut(strings.TrimPrefix(header, "/"), "?versionId=")
+	path, err := sigv4.DecodePath(raw)
+	if version == "" {
+		path, version, _ = strings.Cut(path, "?versionId=") // SDKs encode the separator too
+	}
+	if err != nil {
+		return "", "", id, bad("Invalid copy source encoding")
+	}
+	bucket, key, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	switch {
+	case checkBucket(bucket) != nil:
+		return "", "", id, bad("Invalid copy source bucket name")
+	case !ok || key == "" || checkKey(key) != nil:
+		return "", "", id, bad("Invalid copy source object key")
+	}
+	id, err = ParseVersionID(version)
+	return bucket, key, id, err
 }
 
 type copyResultXML struct {
@@ -80,34 +94,59 @@ func (c *call) copyObject() error {
 	want := c.header.Get("X-Amz-Checksum-Algorithm")
 	alg := findAlgorithm(want)
 	if want != "" && alg == nil {
-		return apiErr("InvalidRequest", "x-amz-checksum-algorithm %.40q is not known", want)
+		return unknownAlgorithm()
 	}
 	src, err := c.source()
 	if err != nil {
 		return err
 	}
 	dst := object.Version{Bucket: c.bucket, Key: c.key, Checksums: src.Checksums}
+	if name, kind := checksumLabels(src); kind == composite && alg == nil {
+		alg = findAlgorithm(name) // the copy is one object, and has a checksum of it
+	}
 	replace := false
 	switch d := c.header.Get("X-Amz-Metadata-Directive"); d {
 	case "", "COPY":
 		if err := c.refuseUnsupported(); err != nil {
 			return err
 		}
-		dst.ContentType, dst.Headers, dst.Meta = src.ContentType, src.Headers, src.Meta
+		if err := c.describe(b, &object.Version{}); err != nil {
+			return err
+		}
+		dst.ContentType, dst.Headers, dst.Meta = src.ContentType, maps.Clone(src.Headers), src.Meta
+		delete(dst.Headers, redirectHeader) // of everything this alone is not copied
+		if to := c.header.Get(redirectHeader); to != "" {
+			if dst.Headers == nil {
+				dst.Headers = map[string]string{}
+			}
+			dst.Headers[redirectHeader] = to
+			replace = true
+		}
 	case "REPLACE":
 		replace = true
-		if err := c.describe(&dst); err != nil {
+		if err := c.describe(b, &dst); err != nil {
 			return err
 		}
 	default:
-		return apiErr("InvalidArgument", "x-amz-metadata-directive must be COPY or REPLACE")
+		return badArgument("x-amz-metadata-directive", d, "Unknown metadata directive.")
 	}
-	if d := c.header.Get("X-Amz-Tagging-Directive"); d != "" && d != "COPY" {
-		return notImplemented("object tags")
+	dst.Attributes = object.Attributes{Tags: src.Attributes.Tags} // protection is never copied
+	switch d := c.header.Get("X-Amz-Tagging-Directive"); d {
+	case "", "COPY":
+	case "REPLACE":
+		if dst.Attributes.Tags, err = c.taggingHeader(); err != nil {
+			return err
+		}
+	default:
+		return badArgument("x-amz-tagging-directive", d, "Unknown tagging directive.")
+	}
+	if err := c.lockHeaders(b, &dst.Attributes); err != nil {
+		return err
 	}
 	latest := !strings.Contains(c.header.Get("X-Amz-Copy-Source"), "?versionId=")
 	if src.Bucket == dst.Bucket && src.Key == dst.Key && !replace && latest {
-		return apiErr("InvalidRequest", "a copy of an object onto itself must replace its metadata: x-amz-metadata-directive: REPLACE")
+		return apiErr("InvalidRequest", "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, "+
+			"storage class, website redirect location or encryption attributes.")
 	}
 	cond, err := c.writeConditions()
 	if err != nil {
@@ -122,13 +161,13 @@ func (c *call) copyObject() error {
 	if err != nil {
 		return err
 	}
-	c.showVersion(b, v.ID)
+	c.showWritten(b, v)
 	return c.writeXML(http.StatusOK, copyResult("CopyObjectResult", v.Modified, v.ETag, v.Checksums))
 }
 
 // checksumOf gives a checksum of an object's bytes, reading them when it is not among the stored ones.
 func (c *call) checksumOf(v object.Version, a *checksumAlgorithm) (map[string]string, error) {
-	if s := v.Checksums[a.name]; s != "" {
+	if s := v.Checksums[a.name]; s != "" && checksumType(s) == fullObject {
 		return map[string]string{a.name: s}, nil
 	}
 	sum := a.new()

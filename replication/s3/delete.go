@@ -2,7 +2,10 @@ package s3
 
 import (
 	"encoding/xml"
+	"errors"
 	"net/http"
+	"strconv"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -10,39 +13,86 @@ import (
 )
 
 func (c *call) deleteObject() error {
-	for _, n := range []string{"X-Amz-If-Match-Size", "X-Amz-If-Match-Last-Modified-Time"} {
-		if c.header.Get(n) != "" {
-			return notImplemented(n) // a condition that is ignored deletes what should stay
-		}
-	}
 	b, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket)
 	if err != nil {
 		return err
 	}
-	id, err := c.versionOf()
+	id, err := c.versionOfBucket(b)
 	if err != nil {
 		return err
 	}
-	cond, err := c.writeConditions()
-	if err != nil {
+	var o DeleteOptions
+	if o.Conditions, err = c.writeConditions(); err != nil {
 		return err
 	}
-	d, err := c.h.cfg.Backend.DeleteObject(c.ctx, c.bucket, c.key, id, cond)
-	if err != nil {
+	if err := o.more(c.header.Get("X-Amz-If-Match-Size"), c.header.Get("X-Amz-If-Match-Last-Modified-Time")); err != nil {
 		return err
+	}
+	if o.BypassGovernance, err = c.bypasses(); err != nil {
+		return err
+	}
+	d, err := c.h.cfg.Backend.DeleteObject(c.ctx, c.bucket, c.key, id, o)
+	if err != nil {
+		return o.whichFailed(err)
 	}
 	if d.DeleteMarker {
 		c.w.Header()["x-amz-delete-marker"] = []string{"true"}
 	}
-	c.showVersion(b, d.ID)
+	c.showVersion(b, d.version())
+	if asked := c.value("versionId"); asked != "" {
+		c.w.Header()["x-amz-version-id"] = []string{asked}
+	}
 	c.empty(http.StatusNoContent)
 	return nil
+}
+
+// more reads the conditions that deletes alone may have.
+func (o *DeleteOptions) more(size, modified string) error {
+	if size != "" {
+		n, err := strconv.ParseInt(size, 10, 64)
+		if err != nil || n < 0 {
+			return badArgument("x-amz-if-match-size", size, "x-amz-if-match-size must be a size in bytes")
+		}
+		o.IfMatchSize = &n
+	}
+	if modified != "" {
+		t, ok := httpDate(modified)
+		if !ok {
+			var err error
+			if t, err = time.Parse(time.RFC3339, modified); err != nil {
+				return badArgument("x-amz-if-match-last-modified-time", modified, "x-amz-if-match-last-modified-time must be a date")
+			}
+		}
+		o.IfMatchModified = t
+	}
+	return nil
+}
+
+// whichFailed names the condition that did not hold, where there is one that it can have been.
+func (o *DeleteOptions) whichFailed(err error) error {
+	if !errors.Is(err, ErrPrecondition) {
+		return err
+	}
+	switch {
+	case o.IfMatch != "":
+		return failed("If-Match").because(err)
+	case o.IfMatchSize != nil:
+		return failed("If-Match-Size").because(err)
+	case !o.IfMatchModified.IsZero():
+		return failed("If-Match-Last-Mod-Time").because(err)
+	}
+	return err
+}
+
+// version gives what was made or removed, as far as it has a name.
+func (d Deleted) version() object.Version {
+	return object.Version{ID: d.ID, Null: d.Null, DeleteMarker: d.DeleteMarker}
 }
 
 type deletedXML struct {
 	Key                   string
 	VersionID             string `xml:"VersionId,omitempty"`
-	DeleteMarker          bool   `xml:",omitempty"`
+	DeleteMarker          *bool  `xml:",omitempty"`
 	DeleteMarkerVersionID string `xml:"DeleteMarkerVersionId,omitempty"`
 }
 
@@ -77,17 +127,16 @@ func (c *call) deleteObjects() error {
 		return err
 	}
 	if len(doc.Objects) == 0 || len(doc.Objects) > maxKeys {
-		return apiErr("MalformedXML", "a request deletes 1 to %d objects and this one names %d", maxKeys, len(doc.Objects))
+		return refuse("MalformedXML")
 	}
 	var out struct {
 		XMLName xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ DeleteResult"`
 		Deleted []deletedXML
 		Errors  []deleteErrorXML `xml:"Error"`
 	}
-	for _, o := range doc.Objects {
-		if o.LastModifiedTime != "" || o.Size != "" {
-			return notImplemented("deleting on the condition of a size or a time")
-		}
+	bypass, err := c.bypasses()
+	if err != nil {
+		return err
 	}
 	done := make([]Deleted, len(doc.Objects))
 	errs := make([]error, len(doc.Objects))
@@ -96,8 +145,11 @@ func (c *call) deleteObjects() error {
 	for i, o := range doc.Objects {
 		g.Go(func() error {
 			errs[i] = guarded(func() (err error) {
-				done[i], err = c.deleteOne(o.Key, o.VersionID, unquote(o.ETag))
-				return err
+				opts := DeleteOptions{Conditions: Conditions{IfMatch: unquote(o.ETag)}, BypassGovernance: bypass}
+				if err = opts.more(o.Size, o.LastModifiedTime); err == nil {
+					done[i], err = c.deleteOne(b, o.Key, o.VersionID, opts)
+				}
+				return opts.whichFailed(err)
 			})
 			return nil
 		})
@@ -113,9 +165,12 @@ func (c *call) deleteObjects() error {
 		if doc.Quiet {
 			continue
 		}
-		x := deletedXML{Key: o.Key, VersionID: o.VersionID, DeleteMarker: d.DeleteMarker}
-		if d.DeleteMarker && b.Versioning {
-			x.DeleteMarkerVersionID = FormatVersionID(d.ID)
+		x := deletedXML{Key: o.Key, VersionID: o.VersionID}
+		if d.DeleteMarker || o.VersionID != "" {
+			x.DeleteMarker = &d.DeleteMarker
+		}
+		if d.DeleteMarker && !unversioned(b) {
+			x.DeleteMarkerVersionID = versionName(b, d.version())
 		}
 		out.Deleted = append(out.Deleted, x)
 	}
@@ -123,20 +178,26 @@ func (c *call) deleteObjects() error {
 }
 
 // deleteOne deletes one key of a list: each is checked as if it came alone.
-func (c *call) deleteOne(key, version, etag string) (Deleted, error) {
+func (c *call) deleteOne(b object.Bucket, key, version string, o DeleteOptions) (Deleted, error) {
 	if key == "" {
-		return Deleted{}, apiErr("InvalidArgument", "the key is empty")
+		return Deleted{}, badArgument("Key", "", "the key is empty")
 	}
 	if err := checkKey(key); err != nil {
 		return Deleted{}, err
 	}
-	var id object.VersionID
 	id, err := ParseVersionID(version)
 	if err != nil {
 		return Deleted{}, err
 	}
-	if err := c.authorize("s3:DeleteObject", c.bucket, key); err != nil {
+	action := "s3:DeleteObject"
+	if version != "" {
+		action = "s3:DeleteObjectVersion"
+	}
+	if err := c.authorize(action, c.bucket, key); err != nil {
 		return Deleted{}, err
 	}
-	return c.h.cfg.Backend.DeleteObject(c.ctx, c.bucket, key, id, Conditions{IfMatch: etag})
+	if id == object.NullVersion && unversioned(b) {
+		id = object.VersionID{}
+	}
+	return c.h.cfg.Backend.DeleteObject(c.ctx, c.bucket, key, id, o)
 }

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"net/url"
@@ -60,6 +61,9 @@ func (c *call) asItCame() *http.Request {
 	}
 	if !c.paced.done {
 		out.Body = io.NopCloser(c.paced)
+	}
+	if c.form != nil { // its beginning was read to know who sent it
+		out.Body = io.NopCloser(io.MultiReader(bytes.NewReader(c.form.read.Bytes()), c.paced))
 	}
 	return out
 }

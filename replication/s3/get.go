@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,24 +22,38 @@ func (c *call) getObject() error  { return c.readObject(true) }
 func (c *call) headObject() error { return c.readObject(false) }
 
 // version finds the version that the request names; a delete marker is the error that S3 makes of it.
-func (c *call) version() (object.Version, error) {
-	id, err := c.versionOf()
+func (c *call) version(b object.Bucket) (object.Version, error) {
+	id, err := c.versionOfBucket(b)
 	if err != nil {
 		return object.Version{}, err
 	}
 	v, err := c.h.cfg.Backend.GetVersion(c.ctx, c.bucket, c.key, id)
+	if errors.Is(err, ErrNoSuchVersion) {
+		return v, refuse("NoSuchVersion").with("VersionId", c.value("versionId")).because(err)
+	}
 	if err != nil || !v.DeleteMarker {
 		return v, err
+	}
+	return v, c.isMarker(v, id)
+}
+
+// isMarker is the error that S3 makes of a delete marker, asked for by its id or found on top.
+func (c *call) isMarker(v object.Version, id object.VersionID) error {
+	if v.Tombstone {
+		return ErrNoSuchKey // no client knows of it
 	}
 	h := c.w.Header()
 	h["x-amz-delete-marker"] = []string{"true"}
 	h["x-amz-version-id"] = []string{FormatVersionID(v.ID)}
+	if v.Null {
+		h["x-amz-version-id"] = []string{nullVersion}
+	}
 	if id == (object.VersionID{}) {
-		return v, ErrNoSuchKey
+		return ErrNoSuchKey
 	}
 	h.Set("Allow", http.MethodDelete)
 	h.Set("Last-Modified", v.Modified.UTC().Format(http.TimeFormat))
-	return v, apiErr("MethodNotAllowed", "the version is a delete marker: it can only be deleted")
+	return refuse("MethodNotAllowed").with("Method", c.r.Method).with("ResourceType", "DeleteMarker")
 }
 
 func (c *call) readObject(withBody bool) error {
@@ -50,14 +65,14 @@ func (c *call) readObject(withBody bool) error {
 	if err != nil {
 		return err
 	}
-	v, err := c.version()
+	v, err := c.version(b)
 	if err != nil {
 		return err
 	}
-	c.showVersion(b, v.ID)
-	switch conditionsOf(c.header).judge(v) {
+	c.showVersion(b, v)
+	switch status, which := conditionsOf(c.header).judge(v); status {
 	case http.StatusPreconditionFailed:
-		return ErrPrecondition
+		return failed(which)
 	case http.StatusNotModified:
 		c.show(v)
 		c.w.Header().Del("Content-Type")
@@ -69,8 +84,13 @@ func (c *call) readObject(withBody bool) error {
 		return err
 	}
 	c.show(v)
+	c.showLock(v)
+	c.showExpiry(b, v)
 	for _, p := range c.query {
 		if n := overrides[p.Name]; n != "" {
+			if c.anonymous() {
+				return apiErr("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
+			}
 			c.w.Header().Set(n, p.Value)
 		}
 	}
@@ -105,7 +125,7 @@ func (c *call) rangeOf(v object.Version, part int) (status int, r byteRange, err
 	switch {
 	case !satisfiable:
 		c.w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", v.Size))
-		return 0, r, apiErr("InvalidRange", "the range %.80q begins behind the object's %d bytes", header, v.Size)
+		return 0, r, refuse("InvalidRange").with("RangeRequested", header).with("ActualObjectSize", strconv.FormatInt(v.Size, 10))
 	case !ok || r.n == 0:
 		return http.StatusOK, whole, nil
 	}
@@ -121,10 +141,10 @@ func (c *call) partNumber() (int, error) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > maxParts {
-		return 0, apiErr("InvalidArgument", "partNumber must be from 1 to %d", maxParts)
+		return 0, badPartNumber(s)
 	}
 	if c.header.Get("Range") != "" {
-		return 0, apiErr("InvalidRequest", "a request may have a Range or a partNumber, not both")
+		return 0, apiErr("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
 	}
 	return n, nil
 }
@@ -133,12 +153,12 @@ func (c *call) partNumber() (int, error) {
 func (c *call) partOf(v object.Version, n int) (byteRange, error) {
 	if len(v.PartSizes) == 0 {
 		if n > 1 {
-			return byteRange{}, apiErr("InvalidPartNumber", "the object has 1 part")
+			return byteRange{}, noSuchPart(1, n)
 		}
 		return byteRange{0, v.Size}, nil
 	}
 	if n > len(v.PartSizes) {
-		return byteRange{}, apiErr("InvalidPartNumber", "the object has %d parts", len(v.PartSizes))
+		return byteRange{}, noSuchPart(len(v.PartSizes), n)
 	}
 	c.w.Header()["x-amz-mp-parts-count"] = []string{strconv.Itoa(len(v.PartSizes))}
 	var off int64
@@ -146,6 +166,14 @@ func (c *call) partOf(v object.Version, n int) (byteRange, error) {
 		off += s
 	}
 	return byteRange{off, v.PartSizes[n-1]}, nil
+}
+
+func badPartNumber(s string) *apiError {
+	return badArgument("partNumber", s, "Part number must be an integer between 1 and %d, inclusive.", maxParts)
+}
+
+func noSuchPart(have, asked int) *apiError {
+	return refuse("InvalidPartNumber").with("ActualPartCount", strconv.Itoa(have)).with("PartNumberRequested", strconv.Itoa(asked))
 }
 
 // send writes a range of an object's bytes.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/galleon-net/galleon/replication/lifecycle"
+	"github.com/galleon-net/galleon/replication/s3/policy"
 	"github.com/galleon-net/galleon/replication/s3/sigv4"
 )
 
@@ -23,6 +25,10 @@ const requestIDHeader = "x-amz-request-id"
 
 // Handler is the front door.
 type Handler struct {
+	policies   understood[*policy.Document]
+	cors       understood[[]corsRule]
+	lifecycles understood[*lifecycle.Config]
+
 	cfg   Config
 	slots chan struct{}
 }
@@ -68,9 +74,11 @@ type call struct {
 	auth   *sigv4.Auth
 	// signingKey is the derived key that the body's chunk signatures are checked with.
 	signingKey []byte
-	paced      *pacedReader
-	op         *operation
-	forwarded  bool
+	// form is set for a browser's upload: its fields were read to know what is signed, its file was not.
+	form      *form
+	paced     *pacedReader
+	op        *operation
+	forwarded bool
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, mayForward bool) {
@@ -133,6 +141,7 @@ func (c *call) run(mayForward bool) error {
 	if err := c.checkNames(); err != nil {
 		return err
 	}
+	c.allowOrigin()
 	if err := c.authorize(c.op.action, c.bucket, c.key); err != nil {
 		return err
 	}
@@ -141,18 +150,37 @@ func (c *call) run(mayForward bool) error {
 			return err
 		}
 	}
-	if owner := c.header.Get("X-Amz-Expected-Bucket-Owner"); owner != "" && owner != ownerID {
-		return apiErr("AccessDenied", "the bucket's owner is %s", ownerID)
+	if !c.isOwner(c.header.Get("X-Amz-Expected-Bucket-Owner")) {
+		return refuse("AccessDenied")
 	}
 	return c.op.do(c)
 }
 
-// verify is the only place where a signature is judged; nothing is routed before.
+// isOwner says whether a name that a client expects of the owner is right: there is one account, and each of its
+// access keys stands for it.
+func (c *call) isOwner(expected string) bool {
+	return expected == "" || expected == ownerID || expected == c.auth.Credential.AccessKey
+}
+
+// anonymous says whether nobody signed.
+func (c *call) anonymous() bool { return c.auth.Credential.AccessKey == "" }
+
+// verify is the only place where a signature is judged; nothing is routed before. A request that claims nothing goes
+// on as a stranger's, which authorize lets through where a bucket's policy says so and nowhere else.
 func (c *call) verify() error {
 	now := c.h.cfg.Now()
-	auth, err := sigv4.Parse(sigv4.Request{
+	policy := sigv4.Policy{Region: c.h.cfg.Region, Also: c.h.cfg.AlsoRegions}
+	r := sigv4.Request{
 		Method: c.r.Method, Path: c.raw, Query: c.query, Host: c.r.Host, Header: c.r.Header, ContentLength: c.r.ContentLength,
-	}, sigv4.Policy{Region: c.h.cfg.Region, Also: c.h.cfg.AlsoRegions}, now)
+	}
+	auth, err := sigv4.Parse(r, policy, now)
+	c.header = c.r.Header
+	if errors.Is(err, sigv4.ErrUnsigned) {
+		if auth, err = c.verifyForm(policy, now); auth == nil && err == nil {
+			c.auth, err = sigv4.Anonymous(r)
+			return err
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -160,18 +188,30 @@ func (c *call) verify() error {
 	key, err := c.h.cfg.Keys.SigningKey(c.ctx, cred.AccessKey, cred.Date, cred.Region)
 	if err != nil {
 		if errors.Is(err, ErrNoSuchAccessKey) {
-			return err
+			return refuse("InvalidAccessKeyId").with("AWSAccessKeyId", cred.AccessKey).because(err)
 		}
 		return &apiError{Code: "ServiceUnavailable", Message: "the signature cannot be checked for the moment: try again", cause: err}
 	}
 	if err := auth.Verify(key); err != nil {
 		return err
 	}
-	c.auth, c.signingKey, c.header = auth, key, c.r.Header
+	c.auth, c.signingKey = auth, key
 	if auth.Presigned {
 		c.hoist()
 	}
 	return nil
+}
+
+// verifyForm reads the claim of a form, nil where there is no form or it claims nothing.
+func (c *call) verifyForm(p sigv4.Policy, now time.Time) (*sigv4.Auth, error) {
+	if c.r.Method != http.MethodPost || c.bucket == "" || c.key != "" || len(c.query) > 0 {
+		return nil, nil
+	}
+	var err error
+	if c.form, err = c.readForm(); err != nil {
+		return nil, err
+	}
+	return sigv4.ParseForm(c.form.fields, p, now)
 }
 
 // hoist makes headers of the x-amz- parameters of a presigned query, which its signature covers: SDKs
@@ -192,17 +232,6 @@ func (c *call) hoist() {
 var authParams = map[string]bool{
 	"x-amz-algorithm": true, "x-amz-credential": true, "x-amz-date": true, "x-amz-expires": true,
 	"x-amz-signedheaders": true, "x-amz-signature": true, "x-amz-content-sha256": true,
-}
-
-func (c *call) authorize(action, bucket, key string) error {
-	if c.h.cfg.Authorize == nil || action == "" {
-		return nil
-	}
-	a := Access{AccessKey: c.auth.Credential.AccessKey, Action: action, Bucket: bucket, Key: key}
-	if err := c.h.cfg.Authorize(c.ctx, a); err != nil {
-		return &apiError{Code: "AccessDenied", Message: "the access key may not do this: " + action, cause: err}
-	}
-	return nil
 }
 
 func (c *call) report(refused *apiError, err error, took time.Duration) {

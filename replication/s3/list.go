@@ -28,7 +28,7 @@ func (c *call) listing(limitName string) (listing, error) {
 	if s, ok := c.query.Get(limitName); ok && s != "" {
 		n, err := strconv.ParseInt(s, 10, 32)
 		if err != nil || n < 0 {
-			return l, apiErr("InvalidArgument", "%s must be a whole number from 0", limitName)
+			return l, badLimit(limitName, s)
 		}
 		l.limit = min(int(n), maxKeys)
 	}
@@ -37,12 +37,20 @@ func (c *call) listing(limitName string) (listing, error) {
 	case e == "url":
 		l.encodeURL = true
 	default:
-		return l, apiErr("InvalidArgument", "encoding-type must be url")
+		return l, badArgument("encoding-type", e, "Invalid Encoding Method specified in Request")
 	}
 	if len(l.prefix) > maxKeyBytes || len(l.delimiter) > maxKeyBytes {
 		return l, apiErr("InvalidArgument", "the prefix or delimiter has more than %d bytes", maxKeyBytes)
 	}
 	return l, nil
+}
+
+// badLimit refuses a bound on a listing, as S3 does.
+func badLimit(name, value string) *apiError {
+	if n, err := strconv.ParseInt(value, 10, 32); err == nil && n < 0 {
+		return badArgument(name, value, "Argument %s must be an integer between 0 and 2147483647", value)
+	}
+	return badArgument(name, value, "Provided %s not an integer or within integer range", value)
 }
 
 // name writes a key in the encoding that the client asked for. XML cannot hold every key; a client that
@@ -97,7 +105,7 @@ type objectXML struct {
 type listXML struct {
 	XMLName               xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListBucketResult"`
 	Name                  string
-	Prefix                string
+	Prefix                string `xml:",omitempty"`
 	Marker                *string
 	NextMarker            string  `xml:",omitempty"`
 	KeyCount              *int    // version 2
@@ -134,9 +142,11 @@ func (c *call) listObjects() error {
 		fetch, _ := c.query.Get("fetch-owner")
 		withOwner = fetch == "true"
 	} else {
-		marker, _ := c.query.Get("marker")
-		named := l.name(marker)
-		doc.Marker = &named
+		marker, said := c.query.Get("marker")
+		if said {
+			named := l.name(marker)
+			doc.Marker = &named
+		}
 		after = l.after(marker)
 	}
 	page, err := c.page(l, ListOptions{After: after})
@@ -201,7 +211,7 @@ func encodeToken(after string) string { return base64.RawURLEncoding.EncodeToStr
 func decodeToken(t string) (string, error) {
 	b, err := base64.RawURLEncoding.DecodeString(t)
 	if err != nil || len(b) == 0 || len(b) > maxKeyBytes+1 {
-		return "", apiErr("InvalidArgument", "the continuation token is not one that this store gave")
+		return "", badArgument("continuation-token", t, "The continuation token provided is incorrect")
 	}
 	return string(b), nil
 }

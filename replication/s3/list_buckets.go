@@ -28,7 +28,7 @@ func (c *call) listBuckets() error {
 	if s, ok := c.query.Get("max-buckets"); ok {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > maxBuckets {
-			return apiErr("InvalidArgument", "max-buckets must be from 1 to %d", maxBuckets)
+			return badArgument("max-buckets", s, "Argument max-buckets must be an integer between 1 and %d.", maxBuckets)
 		}
 		limit = n
 	}

@@ -26,7 +26,7 @@ func (c *call) listParts() error {
 	after := 0
 	if s, ok := c.query.Get("part-number-marker"); ok && s != "" {
 		if after, err = strconv.Atoi(s); err != nil || after < 0 {
-			return apiErr("InvalidArgument", "part-number-marker must be a whole number from 0")
+			return badLimit("part-number-marker", s)
 		}
 	}
 	doc := struct {

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"encoding/xml"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -45,6 +46,9 @@ func (c *call) listVersions() error {
 	if err != nil {
 		return err
 	}
+	if n := c.value("max-keys"); strings.HasPrefix(n, "-") {
+		return badArgument("maxKeys", n, "max-keys cannot be negative")
+	}
 	l, err := c.listing("max-keys")
 	if err != nil {
 		return err
@@ -54,10 +58,19 @@ func (c *call) listVersions() error {
 	o := ListOptions{Versions: true, After: l.after(keyMarker)}
 	if versionMarker != "" {
 		if keyMarker == "" {
-			return apiErr("InvalidArgument", "a version-id-marker needs a key-marker")
+			return badArgument("version-id-marker", versionMarker, "A version-id marker cannot be specified without a key marker.")
 		}
 		if o.AfterVersion, err = ParseVersionID(versionMarker); err != nil {
 			return err
+		}
+		if o.AfterVersion == object.NullVersion {
+			v, err := c.h.cfg.Backend.GetVersion(c.ctx, c.bucket, keyMarker, object.NullVersion)
+			switch {
+			case errors.Is(err, ErrNoSuchVersion), errors.Is(err, ErrNoSuchKey):
+			case err != nil:
+				return err
+			}
+			o.AfterVersion = v.ID // zero: all of the key was before
 		}
 		if o.AfterVersion != (object.VersionID{}) {
 			o.After = keyMarker
@@ -86,7 +99,7 @@ func (c *call) listVersions() error {
 		name, isKey := page.last()
 		doc.NextKeyMarker = l.name(name)
 		if isKey {
-			doc.NextVersionIDMarker = versionName(b, page.Versions[len(page.Versions)-1].ID)
+			doc.NextVersionIDMarker = versionName(b, page.Versions[len(page.Versions)-1])
 		}
 	}
 	return c.writeXML(http.StatusOK, doc)
@@ -94,7 +107,7 @@ func (c *call) listVersions() error {
 
 func versionEntry(l listing, b object.Bucket, v object.Version, latest bool) versionXML {
 	x := versionXML{
-		Key: l.name(v.Key), VersionID: versionName(b, v.ID), IsLatest: latest, LastModified: timeXML(v.Modified), Owner: owner,
+		Key: l.name(v.Key), VersionID: versionName(b, v), IsLatest: latest, LastModified: timeXML(v.Modified), Owner: owner,
 	}
 	if v.DeleteMarker {
 		x.XMLName.Local = "DeleteMarker"
@@ -104,14 +117,6 @@ func versionEntry(l listing, b object.Bucket, v object.Version, latest bool) ver
 	x.ChecksumAlgorithm, x.ChecksumType = checksumLabels(v)
 	x.ETag, x.Size, x.StorageClass = quote(v.ETag), &v.Size, "STANDARD"
 	return x
-}
-
-// versionName is "null" where the bucket keeps no versions: nothing else can be asked for there.
-func versionName(b object.Bucket, id object.VersionID) string {
-	if !b.Versioning {
-		return nullVersion
-	}
-	return FormatVersionID(id)
 }
 
 type uploadXML struct {

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,17 +14,18 @@ import (
 )
 
 func (c *call) createUpload() error {
-	if _, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket); err != nil {
+	b, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket)
+	if err != nil {
 		return err
 	}
 	u := Upload{Object: object.Version{Bucket: c.bucket, Key: c.key}}
-	if err := c.describe(&u.Object); err != nil {
+	if err := c.describe(b, &u.Object); err != nil {
 		return err
 	}
 	if err := c.chooseChecksum(&u); err != nil {
 		return err
 	}
-	u, err := c.h.cfg.Backend.CreateUpload(c.ctx, u)
+	u, err = c.h.cfg.Backend.CreateUpload(c.ctx, u)
 	if err != nil {
 		return err
 	}
@@ -42,15 +44,18 @@ func (c *call) createUpload() error {
 // chooseChecksum reads the algorithm and type that an upload is opened with.
 func (c *call) chooseChecksum(u *Upload) error {
 	name, kind := c.header.Get("X-Amz-Checksum-Algorithm"), strings.ToUpper(c.header.Get("X-Amz-Checksum-Type"))
+	if kind != "" && kind != composite && kind != fullObject {
+		return badChecksum("x-amz-checksum-type")
+	}
 	if name == "" {
 		if kind != "" {
-			return apiErr("InvalidRequest", "x-amz-checksum-type needs x-amz-checksum-algorithm")
+			return apiErr("InvalidRequest", "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.")
 		}
 		return nil
 	}
 	a := findAlgorithm(name)
 	if a == nil {
-		return apiErr("InvalidRequest", "x-amz-checksum-algorithm %.40q is not known", name)
+		return unknownAlgorithm()
 	}
 	switch {
 	case kind == "" && a.composite:
@@ -58,9 +63,7 @@ func (c *call) chooseChecksum(u *Upload) error {
 	case kind == "":
 		kind = fullObject
 	case kind == composite && !a.composite, kind == fullObject && a.poly == 0:
-		return apiErr("InvalidRequest", "the checksum type %s is not possible with %s", kind, a.name)
-	case kind != composite && kind != fullObject:
-		return apiErr("InvalidRequest", "x-amz-checksum-type must be %s or %s", composite, fullObject)
+		return apiErr("InvalidRequest", "The %s checksum type cannot be used with the %s checksum algorithm.", kind, strings.ToLower(a.name))
 	}
 	u.Algorithm, u.Type = a.name, kind
 	return nil
@@ -79,7 +82,7 @@ func (c *call) partOfUpload() (PartInput, Upload, error) {
 	number, _ := c.query.Get("partNumber")
 	n, err := strconv.Atoi(number)
 	if err != nil || n < 1 || n > maxParts {
-		return PartInput{}, Upload{}, apiErr("InvalidArgument", "partNumber must be from 1 to %d", maxParts)
+		return PartInput{}, Upload{}, badPartNumber(number)
 	}
 	u, err := c.upload()
 	return PartInput{Bucket: c.bucket, Key: c.key, UploadID: u.ID, Number: n}, u, err
@@ -90,10 +93,22 @@ func (c *call) upload() (Upload, error) {
 	if _, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket); err != nil {
 		return Upload{}, err
 	}
-	return c.h.cfg.Backend.GetUpload(c.ctx, c.bucket, c.key, id)
+	u, err := c.h.cfg.Backend.GetUpload(c.ctx, c.bucket, c.key, id)
+	if errors.Is(err, ErrNoSuchUpload) {
+		return u, refuse("NoSuchUpload").with("UploadId", id).because(err)
+	}
+	return u, err
 }
 
 func (c *call) putOrCopyPart() error {
+	if _, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket); err != nil {
+		return err
+	}
+	if from, copying := c.header["X-Amz-Copy-Source"]; copying {
+		if _, _, _, err := parseSource(from[0]); err != nil {
+			return err
+		}
+	}
 	in, u, err := c.partOfUpload()
 	if err != nil {
 		return err
@@ -110,6 +125,9 @@ func (c *call) putOrCopyPart() error {
 	body, err := c.body(u.algorithm())
 	if err != nil {
 		return err
+	}
+	if u.Type == composite && !body.stated {
+		return apiErr("InvalidRequest", "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: null", u.Algorithm)
 	}
 	in.Body = body
 	p, err := c.h.cfg.Backend.PutPart(c.ctx, in)
@@ -135,11 +153,11 @@ func (c *call) copyPart(in PartInput, u Upload) error {
 		r, ok, satisfiable = parseRange(h, src.Size)
 		// Unlike Range, nothing is cut to fit: the range must be the one that is copied.
 		if !ok || !satisfiable || h != fmt.Sprintf("bytes=%d-%d", r.off, r.off+r.n-1) {
-			return apiErr("InvalidArgument", "x-amz-copy-source-range %.80q must be bytes=first-last within the source's %d bytes", h, src.Size)
+			return badCopyRange(h, src.Size)
 		}
 	}
 	if r.n > c.h.cfg.Limits.MaxPut {
-		return apiErr("InvalidRequest", "the range has %d bytes and a part has at most %d", r.n, c.h.cfg.Limits.MaxPut)
+		return apiErr("InvalidRequest", "The specified copy source is larger than the maximum allowable size for a copy source: %d", c.h.cfg.Limits.MaxPut)
 	}
 	alg, _ := u.algorithm()
 	body := &checkedBody{src: strings.NewReader(""), alg: alg, sum: alg.new()}
@@ -160,9 +178,26 @@ func (c *call) copyPart(in PartInput, u Upload) error {
 	if err != nil {
 		return body.failed(err)
 	}
-	doc := copyResult("CopyPartResult", p.Modified, p.ETag, body.Checksums())
+	sums := body.Checksums()
+	if u.Algorithm == "" {
+		sums = nil // the upload asked for none
+	}
+	doc := copyResult("CopyPartResult", p.Modified, p.ETag, sums)
 	doc.ChecksumType = ""
 	return c.writeXML(http.StatusOK, doc)
+}
+
+// badCopyRange says whether a range has the wrong form or does not lie within its source.
+func badCopyRange(h string, size int64) error {
+	spec, ok := strings.CutPrefix(h, "bytes=")
+	first, last, dash := strings.Cut(spec, "-")
+	from, ok1 := parseOffset(first)
+	to, ok2 := parseOffset(last)
+	if !ok || !dash || !ok1 || !ok2 || from > to {
+		return badArgument("x-amz-copy-source-range", h,
+			"The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy")
+	}
+	return badArgument("x-amz-copy-source-range", strconv.FormatInt(size, 10), "Range specified is not valid for source object of size: %d", size)
 }
 
 // exactly refuses to end early.
@@ -186,8 +221,15 @@ func (c *call) abortUpload() error {
 		return err
 	}
 	if t := c.header.Get("X-Amz-If-Match-Initiated-Time"); t != "" {
-		if at, ok := httpDate(t); !ok || !at.Equal(u.Initiated.Truncate(time.Second)) {
-			return ErrPrecondition
+		at, ok := httpDate(t)
+		if !ok {
+			var err error
+			if at, err = time.Parse(time.RFC3339, t); err != nil {
+				return badArgument("x-amz-if-match-initiated-time", t, "x-amz-if-match-initiated-time must be a date")
+			}
+		}
+		if !at.After(c.h.cfg.Now()) && !at.Truncate(time.Second).Equal(u.Initiated.Truncate(time.Second)) {
+			return failed("If-Match-Initiated-Time")
 		}
 	}
 	if err := c.h.cfg.Backend.AbortUpload(c.ctx, c.bucket, c.key, u.ID); err != nil {

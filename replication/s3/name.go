@@ -2,6 +2,7 @@ package s3
 
 import (
 	"net"
+	"strconv"
 	"strings"
 
 	"github.com/galleon-net/galleon/replication/object"
@@ -17,7 +18,7 @@ func (c *call) name() (err error) {
 		slash := strings.IndexByte(rest, '/')
 		switch {
 		case !ok:
-			return apiErr("InvalidURI", "the request's path must begin with a slash")
+			return refuse("InvalidURI")
 		case slash < 0:
 			raw = "/"
 		default:
@@ -71,17 +72,17 @@ func (c *call) checkNames() error {
 
 func checkBucket(b string) error {
 	if err := object.CheckBucketName(b); err != nil {
-		return apiErr("InvalidBucketName", "%v", err)
+		return refuse("InvalidBucketName").because(err)
 	}
 	return nil
 }
 
 func checkKey(k string) error {
 	if len(k) > maxKeyBytes {
-		return apiErr("KeyTooLongError", "the key has %d bytes: at most %d", len(k), maxKeyBytes)
+		return refuse("KeyTooLongError").with("Size", strconv.Itoa(len(k))).with("MaxSizeAllowed", strconv.Itoa(maxKeyBytes))
 	}
 	if err := object.CheckKey(k); err != nil {
-		return apiErr("InvalidArgument", "%v", err)
+		return badArgument("key", k, "%v", err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -9,7 +10,10 @@ import (
 )
 
 // storedHeaders are the standard headers that are kept with an object, beside Content-Type.
-var storedHeaders = []string{"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires"}
+var storedHeaders = []string{"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires", redirectHeader}
+
+// redirectHeader is kept and shown: whether a web server in front acts on it is its matter.
+const redirectHeader = "X-Amz-Website-Redirect-Location"
 
 const metaPrefix = "x-amz-meta-"
 
@@ -17,9 +21,19 @@ const metaPrefix = "x-amz-meta-"
 const maxStoredHeader = 4 << 10
 
 // describe fills in what a request says of the object that it writes.
-func (c *call) describe(v *object.Version) error {
+func (c *call) describe(b object.Bucket, v *object.Version) error {
 	if err := c.refuseUnsupported(); err != nil {
 		return err
+	}
+	var err error
+	if v.Attributes.Tags, err = c.taggingHeader(); err != nil {
+		return err
+	}
+	if err := c.lockHeaders(b, &v.Attributes); err != nil {
+		return err
+	}
+	if to := c.header.Get(redirectHeader); to != "" && !strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "http://") && !strings.HasPrefix(to, "https://") {
+		return refuse("InvalidRedirectLocation")
 	}
 	v.ContentType = c.header.Get("Content-Type")
 	for _, n := range append([]string{"Content-Type"}, storedHeaders...) {
@@ -48,15 +62,16 @@ func (c *call) describe(v *object.Version) error {
 		}
 		value := strings.Join(values, ",")
 		if m == "" || !utf8.ValidString(value) {
-			return apiErr("InvalidArgument", "the metadata header %s has no name, or a value that is not UTF-8", lower)
+			return badArgument(lower, "", "the metadata header %s has no name, or a value that is not UTF-8", lower)
 		}
-		if total += len(m) + len(value); total > maxMetaBytes {
-			return apiErr("MetadataTooLarge", "the metadata has more than %d bytes", maxMetaBytes)
-		}
+		total += len(m) + len(value)
 		if v.Meta == nil {
 			v.Meta = map[string]string{}
 		}
 		v.Meta[m] = value
+	}
+	if total > maxMetaBytes {
+		return refuse("MetadataTooLarge").with("Size", strconv.Itoa(total)).with("MaxSizeAllowed", strconv.Itoa(maxMetaBytes))
 	}
 	return nil
 }
@@ -80,19 +95,13 @@ func (c *call) refuseUnsupported() error {
 		case strings.HasPrefix(lower, "x-amz-server-side-encryption"),
 			strings.HasPrefix(lower, "x-amz-copy-source-server-side-encryption"):
 			return notImplemented(lower + ": encryption by the store")
-		case lower == "x-amz-tagging" && v[0] != "":
-			return notImplemented("object tags")
-		case strings.HasPrefix(lower, "x-amz-object-lock-"):
-			return notImplemented("object lock")
-		case lower == "x-amz-website-redirect-location":
-			return notImplemented("website redirects")
 		case strings.HasPrefix(lower, "x-amz-grant-"):
-			return apiErr("AccessControlListNotSupported", "access control lists are not supported: rights belong to access keys")
+			return refuse("AccessControlListNotSupported")
 		case lower == "x-amz-acl" && v[0] != "private" && v[0] != "bucket-owner-full-control" && v[0] != "":
-			return apiErr("AccessControlListNotSupported", "the access control list %.40q is not supported: everything is private", v[0])
+			return refuse("AccessControlListNotSupported")
 		case lower == "x-amz-storage-class" && v[0] != "STANDARD" && v[0] != "REDUCED_REDUNDANCY" && v[0] != "":
 			// Reduced redundancy asks for less than everything gets.
-			return apiErr("InvalidStorageClass", "the storage class %.40q does not exist here: STANDARD is the only one", v[0])
+			return refuse("InvalidStorageClass").with("StorageClassRequested", v[0])
 		case lower == "x-amz-write-offset-bytes":
 			return notImplemented("appending to an object")
 		}
@@ -106,6 +115,7 @@ func (c *call) show(v object.Version) {
 	h["ETag"] = []string{quote(v.ETag)}
 	h.Set("Last-Modified", v.Modified.UTC().Format(http.TimeFormat))
 	h.Set("Accept-Ranges", "bytes")
+	h["x-amz-storage-class"] = []string{"STANDARD"}
 	h.Set("Content-Type", "binary/octet-stream")
 	if v.ContentType != "" {
 		h.Set("Content-Type", v.ContentType)
@@ -122,10 +132,17 @@ func (c *call) show(v object.Version) {
 	}
 }
 
-// showVersion names the version in the answer, where the bucket keeps versions.
-func (c *call) showVersion(b object.Bucket, id object.VersionID) {
-	if b.Versioning && id != (object.VersionID{}) {
-		c.w.Header()["x-amz-version-id"] = []string{FormatVersionID(id)}
+// showWritten names a version that was made, but for the null version: it takes the place of the one before.
+func (c *call) showWritten(b object.Bucket, v object.Version) {
+	if !v.Null {
+		c.showVersion(b, v)
+	}
+}
+
+// showVersion names the version in the answer, where the bucket keeps versions or did.
+func (c *call) showVersion(b object.Bucket, v object.Version) {
+	if !unversioned(b) && v.ID != (object.VersionID{}) {
+		c.w.Header()["x-amz-version-id"] = []string{versionName(b, v)}
 	}
 }
 

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/galleon-net/galleon/replication/object"
@@ -23,7 +24,7 @@ func (c *call) putObject() error {
 	if in.Conditions, err = c.writeConditions(); err != nil {
 		return err
 	}
-	if err := c.describe(&in.Object); err != nil {
+	if err := c.describe(b, &in.Object); err != nil {
 		return err
 	}
 	if in.Size, err = c.size(); err != nil {
@@ -39,8 +40,10 @@ func (c *call) putObject() error {
 		return body.failed(err)
 	}
 	c.w.Header()["ETag"] = []string{quote(v.ETag)}
+	c.w.Header()["x-amz-object-size"] = []string{strconv.FormatInt(v.Size, 10)}
 	c.checksumHeaders(body.Checksums())
-	c.showVersion(b, v.ID)
+	c.showWritten(b, v)
+	c.showExpiry(b, v)
 	c.empty(http.StatusOK)
 	return nil
 }
@@ -54,7 +57,12 @@ func (c *call) writeConditions() (Conditions, error) {
 		}
 	}
 	if match != "" && noneMatch != "" {
-		return Conditions{}, notImplemented("a write with both If-Match and If-None-Match")
+		return Conditions{}, refuse("NotImplemented").with("Header", "If-Match,If-None-Match").
+			with("additionalMessage", "Multiple conditional request headers present in the request")
+	}
+	if noneMatch != "" && noneMatch != "*" {
+		return Conditions{}, refuse("NotImplemented").with("Header", "If-None-Match").
+			with("additionalMessage", "We don\\'t accept the provided value of If-None-Match header for this API")
 	}
 	return Conditions{IfMatch: unquote(match), IfNoneMatch: unquote(noneMatch)}, nil
 }

@@ -78,10 +78,10 @@ func TestWhatIsNotServed(t *testing.T) {
 	newBucket(t, d.client(t), "bkt")
 	put(t, d.client(t), "bkt", "k", []byte("x"), putOptions)
 	for request, want := range map[string]string{
-		"PUT /bkt/k?tagging": "NotImplemented", "PUT /bkt/k?acl": "NotImplemented", "PUT /bkt/k?unheard-of": "NotImplemented",
-		"PUT /bkt?policy": "NotImplemented", "PUT /bkt?encryption": "NotImplemented", "GET /bkt/k?torrent": "NotImplemented",
-		"GET /bkt?policy": "NoSuchBucketPolicy", "GET /bkt?cors": "NoSuchCORSConfiguration", "GET /bkt/k?tagging": "NotImplemented",
-		"PUT /bkt/k?partNumber=1": "InvalidArgument", "PUT /bkt/k?uploadId=1": "InvalidArgument", "PUT /bkt/k?versionId=1": "InvalidArgument",
+		"PUT /bkt/k?tagging": "MalformedXML", "PUT /bkt/k?acl": "AccessControlListNotSupported", "PUT /bkt/k?unheard-of": "NotImplemented",
+		"PUT /bkt?policy": "MalformedPolicy", "PUT /bkt?website": "NotImplemented", "PUT /bkt?replication": "NotImplemented", "PUT /bkt?encryption": "NotImplemented", "GET /bkt/k?torrent": "NotImplemented",
+		"GET /bkt?policy": "NoSuchBucketPolicy", "GET /bkt?cors": "NoSuchCORSConfiguration",
+		"PUT /bkt/k?partNumber=1": "InvalidArgument", "PUT /bkt/k?uploadId=1": "MethodNotAllowed", "PUT /bkt/k?versionId=1": "InvalidArgument",
 		"POST /bkt/k": "MethodNotAllowed", "PATCH /bkt/k": "MethodNotAllowed", "POST /": "MethodNotAllowed",
 		"GET /bkt/k?uploads&versions": "InvalidRequest", "GET /bkt/k?versionId=zz": "InvalidArgument", "GET /bkt/k?versionId": "InvalidArgument",
 		"GET /bkt?max-keys=-1": "InvalidArgument", "GET /bkt?list-type=3": "InvalidArgument", "GET /bkt?list-type=2&continuation-token=*": "InvalidArgument",
@@ -97,8 +97,8 @@ func TestWhatIsNotServed(t *testing.T) {
 	}
 	for header, want := range map[string]string{
 		"X-Amz-Server-Side-Encryption: AES256": "NotImplemented", "X-Amz-Acl: public-read": "AccessControlListNotSupported",
-		"X-Amz-Storage-Class: GLACIER": "InvalidStorageClass", "X-Amz-Object-Lock-Mode: GOVERNANCE": "NotImplemented",
-		"X-Amz-Tagging: a=b": "NotImplemented", "X-Amz-Expected-Bucket-Owner: 111122223333": "AccessDenied",
+		"X-Amz-Storage-Class: GLACIER": "InvalidStorageClass", "X-Amz-Object-Lock-Mode: GOVERNANCE": "InvalidArgument",
+		"X-Amz-Tagging: a=b!": "InvalidTag", "X-Amz-Object-Lock-Legal-Hold: ON": "InvalidRequest", "X-Amz-Expected-Bucket-Owner: 111122223333": "AccessDenied",
 		"X-Amz-Grant-Read: id=x": "AccessControlListNotSupported",
 	} {
 		name, value, _ := strings.Cut(header, ": ")

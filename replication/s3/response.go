@@ -76,10 +76,27 @@ type errorXML struct {
 	Code       string
 	Message    string
 	Region     string `xml:",omitempty"`
+	Details    []detailXML
 	BucketName string `xml:",omitempty"`
 	Key        string `xml:",omitempty"`
 	Resource   string
 	RequestID  string `xml:"RequestId"`
+}
+
+// detailXML is an element that names itself.
+type detailXML struct {
+	XMLName xml.Name
+	Value   string `xml:",chardata"`
+}
+
+// detailsXML gives an error's further elements but for those that every error has.
+func detailsXML(e *apiError) (out []detailXML) {
+	for _, d := range e.details {
+		if d[1] != "" && d[0] != "Key" && d[0] != "BucketName" {
+			out = append(out, detailXML{xml.Name{Local: d[0]}, d[1]})
+		}
+	}
+	return out
 }
 
 func (c *call) writeError(e *apiError) {
@@ -105,7 +122,7 @@ func (c *call) writeError(e *apiError) {
 		return
 	}
 	_ = c.writeXML(e.status(), errorXML{
-		Code: e.Code, Message: e.Message, Region: e.Region, BucketName: c.bucket, Key: c.key,
+		Code: e.Code, Message: e.Message, Region: e.Region, Details: detailsXML(e), BucketName: c.bucket, Key: c.key,
 		Resource: c.r.URL.Path, RequestID: c.id,
 	})
 }

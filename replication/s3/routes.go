@@ -3,6 +3,8 @@ package s3
 import (
 	"net/http"
 	"strings"
+
+	"github.com/galleon-net/galleon/replication/object"
 )
 
 // level says what a request names.
@@ -36,18 +38,52 @@ var operations = []operation{
 	{"GET", onBucket, "location", "GetBucketLocation", "s3:GetBucketLocation", (*call).getLocation},
 	{"GET", onBucket, "versioning", "GetBucketVersioning", "s3:GetBucketVersioning", (*call).getVersioning},
 	{"PUT", onBucket, "versioning", "PutBucketVersioning", "s3:PutBucketVersioning", (*call).putVersioning},
-	{"GET", onBucket, "acl", "GetBucketAcl", "s3:GetBucketAcl", (*call).getACL},
 	{"GET", onBucket, "", "ListObjects", "s3:ListBucket", (*call).listObjects},
 	{"GET", onBucket, "versions", "ListObjectVersions", "s3:ListBucketVersions", (*call).listVersions},
 	{"GET", onBucket, "uploads", "ListMultipartUploads", "s3:ListBucketMultipartUploads", (*call).listUploads},
 	{"POST", onBucket, "delete", "DeleteObjects", "", (*call).deleteObjects},
+	{"POST", onBucket, "", "PostObject", "", (*call).postObject},
+	{"OPTIONS", onBucket, "", "Preflight", "", (*call).preflight},
+	{"OPTIONS", onObject, "", "Preflight", "", (*call).preflight},
+
+	{"GET", onBucket, "acl", "GetBucketAcl", "s3:GetBucketAcl", (*call).getACL},
+	{"PUT", onBucket, "acl", "PutBucketAcl", "s3:PutBucketAcl", (*call).putACL},
+	{"GET", onBucket, "ownershipControls", "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", (*call).getOwnership},
+	{"PUT", onBucket, "ownershipControls", "PutBucketOwnershipControls", "s3:PutBucketOwnershipControls", (*call).putOwnership},
+	{"DELETE", onBucket, "ownershipControls", "DeleteBucketOwnershipControls", "s3:PutBucketOwnershipControls", (*call).deleteOwnership},
+	{"GET", onBucket, "policy", "GetBucketPolicy", "s3:GetBucketPolicy", (*call).getPolicy},
+	{"PUT", onBucket, "policy", "PutBucketPolicy", "s3:PutBucketPolicy", (*call).putPolicy},
+	{"DELETE", onBucket, "policy", "DeleteBucketPolicy", "s3:DeleteBucketPolicy", deleteSetting(object.SettingPolicy)},
+	{"GET", onBucket, "policyStatus", "GetBucketPolicyStatus", "s3:GetBucketPolicyStatus", (*call).getPolicyStatus},
+	{"GET", onBucket, "publicAccessBlock", "GetPublicAccessBlock", "s3:GetBucketPublicAccessBlock", getSetting(object.SettingPublicAccess)},
+	{"PUT", onBucket, "publicAccessBlock", "PutPublicAccessBlock", "s3:PutBucketPublicAccessBlock", (*call).putPublicAccess},
+	{"DELETE", onBucket, "publicAccessBlock", "DeletePublicAccessBlock", "s3:PutBucketPublicAccessBlock", deleteSetting(object.SettingPublicAccess)},
+	{"GET", onBucket, "tagging", "GetBucketTagging", "s3:GetBucketTagging", getSetting(object.SettingTags)},
+	{"PUT", onBucket, "tagging", "PutBucketTagging", "s3:PutBucketTagging", (*call).putBucketTagging},
+	{"DELETE", onBucket, "tagging", "DeleteBucketTagging", "s3:PutBucketTagging", deleteSetting(object.SettingTags)},
+	{"GET", onBucket, "cors", "GetBucketCors", "s3:GetBucketCORS", getSetting(object.SettingCORS)},
+	{"PUT", onBucket, "cors", "PutBucketCors", "s3:PutBucketCORS", (*call).putCORS},
+	{"DELETE", onBucket, "cors", "DeleteBucketCors", "s3:PutBucketCORS", deleteSetting(object.SettingCORS)},
+	{"GET", onBucket, "lifecycle", "GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration", getSetting(object.SettingLifecycle)},
+	{"PUT", onBucket, "lifecycle", "PutBucketLifecycleConfiguration", "s3:PutLifecycleConfiguration", (*call).putLifecycle},
+	{"DELETE", onBucket, "lifecycle", "DeleteBucketLifecycle", "s3:PutLifecycleConfiguration", deleteSetting(object.SettingLifecycle)},
+	{"GET", onBucket, "object-lock", "GetObjectLockConfiguration", "s3:GetBucketObjectLockConfiguration", (*call).getLockConfiguration},
+	{"PUT", onBucket, "object-lock", "PutObjectLockConfiguration", "s3:PutBucketObjectLockConfiguration", (*call).putLockConfiguration},
 
 	{"PUT", onObject, "", "PutObject", "s3:PutObject", (*call).putOrCopy},
 	{"GET", onObject, "", "GetObject", "s3:GetObject", (*call).getObject},
 	{"HEAD", onObject, "", "HeadObject", "s3:GetObject", (*call).headObject},
 	{"DELETE", onObject, "", "DeleteObject", "s3:DeleteObject", (*call).deleteObject},
 	{"GET", onObject, "acl", "GetObjectAcl", "s3:GetObjectAcl", (*call).getACL},
+	{"PUT", onObject, "acl", "PutObjectAcl", "s3:PutObjectAcl", (*call).putACL},
 	{"GET", onObject, "attributes", "GetObjectAttributes", "s3:GetObjectAttributes", (*call).getAttributes},
+	{"GET", onObject, "tagging", "GetObjectTagging", "s3:GetObjectTagging", (*call).getObjectTagging},
+	{"PUT", onObject, "tagging", "PutObjectTagging", "s3:PutObjectTagging", (*call).putObjectTagging},
+	{"DELETE", onObject, "tagging", "DeleteObjectTagging", "s3:DeleteObjectTagging", (*call).deleteObjectTagging},
+	{"GET", onObject, "retention", "GetObjectRetention", "s3:GetObjectRetention", (*call).getRetention},
+	{"PUT", onObject, "retention", "PutObjectRetention", "s3:PutObjectRetention", (*call).putRetention},
+	{"GET", onObject, "legal-hold", "GetObjectLegalHold", "s3:GetObjectLegalHold", (*call).getLegalHold},
+	{"PUT", onObject, "legal-hold", "PutObjectLegalHold", "s3:PutObjectLegalHold", (*call).putLegalHold},
 	{"POST", onObject, "uploads", "CreateMultipartUpload", "s3:PutObject", (*call).createUpload},
 	{"PUT", onObject, "uploadId", "UploadPart", "s3:PutObject", (*call).putOrCopyPart},
 	{"GET", onObject, "uploadId", "ListParts", "s3:ListMultipartUploadParts", (*call).listParts},
@@ -75,11 +111,8 @@ var selecting = func() map[string]bool {
 // absent answers GET of configuration that a bucket can have on AWS and never has here, with the code
 // that tells a client so.
 var absent = map[string]string{
-	"cors": "NoSuchCORSConfiguration", "encryption": "ServerSideEncryptionConfigurationNotFoundError",
-	"lifecycle": "NoSuchLifecycleConfiguration", "object-lock": "ObjectLockConfigurationNotFoundError",
-	"ownershipControls": "OwnershipControlsNotFoundError", "policy": "NoSuchBucketPolicy",
-	"publicAccessBlock": "NoSuchPublicAccessBlockConfiguration", "tagging": "NoSuchTagSet",
-	"replication": "ReplicationConfigurationNotFoundError", "website": "NoSuchWebsiteConfiguration",
+	"encryption": "ServerSideEncryptionConfigurationNotFoundError", "replication": "ReplicationConfigurationNotFoundError",
+	"website": "NoSuchWebsiteConfiguration",
 }
 
 // route finds the operation, or refuses.
@@ -91,7 +124,10 @@ func (c *call) route() error {
 	case c.bucket != "":
 		at = onBucket
 	case c.key != "":
-		return apiErr("InvalidBucketName", "the bucket's name is empty")
+		return refuse("InvalidBucketName")
+	}
+	if from, copying := c.r.Header["X-Amz-Copy-Source"]; copying && (c.r.Method != http.MethodPut || c.key == "") {
+		return badArgument("x-amz-copy-source", from[0], "You can only specify a copy source header for copy requests.")
 	}
 	sub := ""
 	for _, p := range c.query {
@@ -100,6 +136,7 @@ func (c *call) route() error {
 			return apiErr("InvalidRequest", "the query asks for both %s and %s", sub, p.Name)
 		case selecting[p.Name]:
 			sub = p.Name
+		case p.Name == "versionId":
 		case p.Value == "" && c.r.Method != http.MethodGet && c.r.Method != http.MethodHead:
 			// What we do not know must not turn into a write of something else.
 			return notImplemented("?" + p.Name)
@@ -117,13 +154,21 @@ func (c *call) route() error {
 		}
 		known = true
 	}
+	switch {
+	case at == onObject && sub == "uploads" && c.r.Method == http.MethodGet:
+		return apiErr("InvalidRequest", "Key is not expected for the GET method ?uploads subresource")
+	case at == onObject && sub == "versions" && c.r.Method == http.MethodGet:
+		return apiErr("InvalidRequest", "There is no such thing as the ?versions sub-resource for a key")
+	case at == onObject && sub == "" && c.r.Method == http.MethodPost:
+		return c.notAllowed(onService) // as S3 has it
+	}
 	if sub != "" {
 		if code := absent[sub]; code != "" && c.r.Method == http.MethodGet && at == onBucket {
 			c.op = &operation{name: "GetBucketConfiguration", action: "s3:GetBucketConfiguration", do: func(c *call) error {
 				if _, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket); err != nil {
 					return err
 				}
-				return apiErr(code, "the bucket has no %s configuration, and cannot have one here", sub)
+				return refuse(code)
 			}}
 			return nil
 		}
@@ -132,7 +177,12 @@ func (c *call) route() error {
 	if !known {
 		return notImplemented(c.r.Method)
 	}
-	return apiErr("MethodNotAllowed", "%s is not allowed here", c.r.Method)
+	return c.notAllowed(at)
+}
+
+// notAllowed refuses a method, and says on what.
+func (c *call) notAllowed(at level) *apiError {
+	return refuse("MethodNotAllowed").with("Method", c.r.Method).with("ResourceType", []string{"SERVICE", "BUCKET", "OBJECT"}[at])
 }
 
 // misplaced refuses parameters and headers that mean something in another operation than the one that
@@ -141,15 +191,31 @@ func (c *call) misplaced() error {
 	_, upload := c.query.Get("uploadId")
 	_, part := c.query.Get("partNumber")
 	_, version := c.query.Get("versionId")
-	_, copying := c.header["X-Amz-Copy-Source"]
 	write := c.r.Method == http.MethodPut || c.r.Method == http.MethodPost
 	switch {
-	case c.r.Method == http.MethodPut && part != upload:
-		return apiErr("InvalidArgument", "a part needs both partNumber and uploadId")
-	case write && version:
+	case c.r.Method == http.MethodPut && part && !upload:
+		return badArgument("partNumber", "partNumber", "This operation does not accept partNumber without uploadId")
+	case c.r.Method == http.MethodPut && upload && !part:
+		return refuse("MethodNotAllowed").with("Method", c.r.Method).with("ResourceType", "UPLOAD")
+	case write && version && !c.amends():
 		return apiErr("InvalidArgument", "this operation takes no versionId: a write makes its version")
-	case copying && (c.r.Method != http.MethodPut || c.key == ""):
-		return apiErr("InvalidArgument", "this operation takes no x-amz-copy-source")
+	case c.auth.Payload.Chunked && c.op.name != "PutObject" && c.op.name != "UploadPart":
+		return apiErr("InvalidRequest", "The value of x-amz-content-sha256 header is invalid.")
 	}
 	return nil
+}
+
+// amends says whether the operation changes a version that is there.
+func (c *call) amends() bool {
+	switch c.op.sub {
+	case "tagging", "retention", "legal-hold", "acl":
+		return c.key != ""
+	}
+	return false
+}
+
+// value gives a parameter of the query, "" when it is not there.
+func (c *call) value(name string) string {
+	v, _ := c.query.Get(name)
+	return v
 }

@@ -14,6 +14,10 @@ var (
 	ErrPrecondition   = errors.New("condition does not hold")
 	// ErrConflict: another write of the same key came between; the client should try again.
 	ErrConflict = errors.New("conflicting write")
+	// ErrProtected: retention or a legal hold keeps the version.
+	ErrProtected = errors.New("version is protected by object lock")
+	// ErrBucketState: what is asked for contradicts how the bucket is kept, such as object lock without versions.
+	ErrBucketState = errors.New("the bucket's state does not allow this")
 	// ErrNoSpace: the disk's reserve is reached; reads go on, writes do not.
 	ErrNoSpace = errors.New("no space left for writes")
 	// ErrAckPending: written and synced here, but the routers or regions that the bucket's

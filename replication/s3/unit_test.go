@@ -117,10 +117,13 @@ func TestVersionIDText(t *testing.T) {
 			t.Fatalf("%v came back as %v, %v", id, back, err)
 		}
 	})
-	for _, s := range []string{"x", "00", FormatVersionID(object.VersionID{}) + "00"} {
+	for _, s := range []string{"x", "00", FormatVersionID(object.VersionID{}) + "-0"} {
 		if _, err := ParseVersionID(s); err == nil {
 			t.Errorf("%q was taken", s)
 		}
+	}
+	if id, err := ParseVersionID("01BX5ZZKBKACTAV9WEVGEMMVRZ"); err != nil || id != noVersion {
+		t.Errorf("another store's id is %v, %v; want one that no version has", id, err)
 	}
 }
 

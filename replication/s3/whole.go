@@ -16,16 +16,20 @@ type checksumsXML struct {
 	ChecksumSHA256    string `xml:",omitempty"`
 	ChecksumSHA512    string `xml:",omitempty"`
 	ChecksumMD5       string `xml:",omitempty"`
+	ChecksumXXHASH64  string `xml:",omitempty"`
+	ChecksumXXHASH3   string `xml:",omitempty"`
+	ChecksumXXHASH128 string `xml:",omitempty"`
 }
 
 func checksumsOf(m map[string]string) checksumsXML {
-	return checksumsXML{m["CRC32"], m["CRC32C"], m["CRC64NVME"], m["SHA1"], m["SHA256"], m["SHA512"], m["MD5"]}
+	return checksumsXML{m["CRC32"], m["CRC32C"], m["CRC64NVME"], m["SHA1"], m["SHA256"], m["SHA512"], m["MD5"], m["XXHASH64"], m["XXHASH3"], m["XXHASH128"]}
 }
 
 func (x checksumsXML) byName() map[string]string {
 	return map[string]string{
 		"CRC32": x.ChecksumCRC32, "CRC32C": x.ChecksumCRC32C, "CRC64NVME": x.ChecksumCRC64NVME,
 		"SHA1": x.ChecksumSHA1, "SHA256": x.ChecksumSHA256, "SHA512": x.ChecksumSHA512, "MD5": x.ChecksumMD5,
+		"XXHASH64": x.ChecksumXXHASH64, "XXHASH3": x.ChecksumXXHASH3, "XXHASH128": x.ChecksumXXHASH128,
 	}
 }
 

@@ -4,6 +4,7 @@ package s3test
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -136,18 +137,37 @@ func (m *Memory) DeleteBucket(_ context.Context, name string) error {
 	return nil
 }
 
-// SetVersioning implements s3.Buckets.
-func (m *Memory) SetVersioning(_ context.Context, name string, on bool) error {
-	if err := m.fault("SetVersioning"); err != nil {
+// UpdateBucket implements s3.Buckets.
+func (m *Memory) UpdateBucket(_ context.Context, name string, c s3.BucketChange) error {
+	if err := m.fault("UpdateBucket"); err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b, err := m.bucket(name)
-	if err == nil {
-		b.Versioning = on
+	if err != nil {
+		return err
 	}
-	return err
+	if c.Versioning != nil {
+		if !*c.Versioning && b.Locked {
+			return s3.ErrBucketState
+		}
+		b.Versioning, b.Suspended = *c.Versioning, !*c.Versioning
+	}
+	if c.Lock {
+		b.Locked, b.Versioning, b.Suspended = true, true, false
+	}
+	settings := maps.Clone(b.Settings)
+	if settings == nil {
+		settings = map[object.Setting]string{}
+	}
+	for k, v := range c.Settings {
+		if settings[k] = v; v == "" {
+			delete(settings, k)
+		}
+	}
+	b.Settings = settings
+	return nil
 }
 
 // Keys are access keys with their secrets: what voters keep, for tests.

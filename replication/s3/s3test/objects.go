@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"lukechampine.com/blake3"
 
@@ -46,14 +47,40 @@ func (m *Memory) put(v object.Version, data []byte, cond s3.Conditions) (object.
 		v.Size, v.Sum = int64(len(data)), blake3.Sum256(data)
 		b.data[v.ID] = data
 	}
-	if !b.Versioning {
-		for _, old := range b.keys[v.Key] {
-			delete(b.data, old.ID)
+	if v.Null = !b.Versioning; v.Null {
+		if i := b.null(v.Key); i >= 0 {
+			if b.keys[v.Key][i].Attributes.Protected(m.now(), false) {
+				return v, s3.ErrProtected
+			}
+			b.remove(v.Key, i)
 		}
-		delete(b.keys, v.Key)
 	}
 	b.keys[v.Key] = slices.Insert(b.keys[v.Key], 0, v)
 	return v, nil
+}
+
+// null gives the place of a key's null version, -1 where it has none.
+func (b *bucket) null(key string) int {
+	return slices.IndexFunc(b.keys[key], func(v object.Version) bool { return v.Null })
+}
+
+// remove takes one version away.
+func (b *bucket) remove(key string, i int) {
+	delete(b.data, b.keys[key][i].ID)
+	if b.keys[key] = slices.Delete(b.keys[key], i, i+1); len(b.keys[key]) == 0 {
+		delete(b.keys, key)
+	}
+}
+
+// find gives the place of a version: the latest's when id is zero. -1 where there is none.
+func (b *bucket) find(key string, id object.VersionID) int {
+	switch {
+	case id == object.NullVersion:
+		return b.null(key)
+	case id.IsZero():
+		return min(len(b.keys[key]), 1) - 1
+	}
+	return slices.IndexFunc(b.keys[key], func(v object.Version) bool { return v.ID == id })
 }
 
 // judge checks conditions against the latest version.
@@ -63,8 +90,11 @@ func (b *bucket) judge(key string, c s3.Conditions) error {
 		latest = &vs[0]
 	}
 	switch {
-	case c.IfMatch != "" && latest == nil:
+	case c.Conditional() && latest == nil:
 		return s3.ErrNoSuchKey
+	case c.IfMatchSize != nil && *c.IfMatchSize != latest.Size,
+		!c.IfMatchModified.IsZero() && !c.IfMatchModified.Truncate(time.Second).Equal(latest.Modified.Truncate(time.Second)):
+		return s3.ErrPrecondition
 	case c.IfMatch != "" && c.IfMatch != "*" && c.IfMatch != latest.ETag,
 		c.IfNoneMatch != "" && latest != nil && (c.IfNoneMatch == "*" || c.IfNoneMatch == latest.ETag):
 		return s3.ErrPrecondition
@@ -102,19 +132,52 @@ func (m *Memory) GetVersion(_ context.Context, bucketName, key string, id object
 	if err != nil {
 		return object.Version{}, err
 	}
-	vs := b.keys[key]
-	if id == (object.VersionID{}) {
-		if len(vs) == 0 {
-			return object.Version{}, s3.ErrNoSuchKey
-		}
-		return vs[0], nil
+	if i := b.find(key, id); i >= 0 {
+		return b.keys[key][i], nil
 	}
-	for _, v := range vs {
-		if v.ID == id {
-			return v, nil
-		}
+	return object.Version{}, missing(id)
+}
+
+func missing(id object.VersionID) error {
+	if id.IsZero() {
+		return s3.ErrNoSuchKey
 	}
-	return object.Version{}, s3.ErrNoSuchVersion
+	return s3.ErrNoSuchVersion
+}
+
+// AmendVersion implements s3.Objects.
+func (m *Memory) AmendVersion(_ context.Context, bucketName, key string, id object.VersionID, change func(*object.Version) error) (object.Version, error) {
+	if err := m.fault("AmendVersion"); err != nil {
+		return object.Version{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b, err := m.bucket(bucketName)
+	if err != nil {
+		return object.Version{}, err
+	}
+	i := b.find(key, id)
+	if i < 0 {
+		return object.Version{}, missing(id)
+	}
+	v := b.keys[key][i]
+	was := v.Attributes
+	if err := change(&v); err != nil {
+		return object.Version{}, err
+	}
+	now := object.Change{VersionID: m.mint(), Region: m.Region}
+	if !slices.Equal(was.Tags, v.Attributes.Tags) {
+		v.Attributes.TagsAt = now
+	}
+	if was.Retention != v.Attributes.Retention {
+		v.Attributes.RetentionAt = now
+	}
+	if was.Hold != v.Attributes.Hold {
+		v.Attributes.HoldAt = now
+	}
+	b.keys[key] = slices.Clone(b.keys[key]) // whoever listed it keeps what it saw
+	b.keys[key][i] = v
+	return v, nil
 }
 
 type reader struct{ *bytes.Reader }
@@ -140,7 +203,7 @@ func (m *Memory) OpenObject(_ context.Context, v object.Version) (s3.ObjectReade
 }
 
 // DeleteObject implements s3.Objects.
-func (m *Memory) DeleteObject(_ context.Context, bucketName, key string, id object.VersionID, cond s3.Conditions) (s3.Deleted, error) {
+func (m *Memory) DeleteObject(_ context.Context, bucketName, key string, id object.VersionID, o s3.DeleteOptions) (s3.Deleted, error) {
 	if err := m.fault("DeleteObject"); err != nil {
 		return s3.Deleted{}, err
 	}
@@ -150,13 +213,13 @@ func (m *Memory) DeleteObject(_ context.Context, bucketName, key string, id obje
 	if err != nil {
 		return s3.Deleted{}, err
 	}
-	if err := b.judge(key, cond); err != nil {
+	if err := b.judge(key, o.Conditions); err != nil {
 		return s3.Deleted{}, err
 	}
 	if id == (object.VersionID{}) {
-		if b.Versioning {
+		if b.Versioning || b.Suspended {
 			v, err := m.put(object.Version{Bucket: bucketName, Key: key, DeleteMarker: true}, nil, s3.Conditions{})
-			return s3.Deleted{ID: v.ID, DeleteMarker: true}, err
+			return s3.Deleted{ID: v.ID, DeleteMarker: true, Null: v.Null}, err
 		}
 		for _, v := range b.keys[key] {
 			delete(b.data, v.ID)
@@ -164,16 +227,16 @@ func (m *Memory) DeleteObject(_ context.Context, bucketName, key string, id obje
 		delete(b.keys, key)
 		return s3.Deleted{}, nil
 	}
-	d := s3.Deleted{ID: id}
-	b.keys[key] = slices.DeleteFunc(b.keys[key], func(v object.Version) bool {
-		d.DeleteMarker = d.DeleteMarker || v.ID == id && v.DeleteMarker
-		return v.ID == id
-	})
-	delete(b.data, id)
-	if len(b.keys[key]) == 0 {
-		delete(b.keys, key)
+	i := b.find(key, id)
+	if i < 0 {
+		return s3.Deleted{ID: id, Null: id == object.NullVersion}, nil
 	}
-	return d, nil
+	v := b.keys[key][i]
+	if v.Attributes.Protected(m.now(), o.BypassGovernance) {
+		return s3.Deleted{}, s3.ErrProtected
+	}
+	b.remove(key, i)
+	return s3.Deleted{ID: v.ID, DeleteMarker: v.DeleteMarker, Null: v.Null}, nil
 }
 
 // ListObjects implements s3.Objects.

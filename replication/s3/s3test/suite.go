@@ -28,7 +28,7 @@ func TestBackend(t *testing.T, open func(t *testing.T) s3.Backend) {
 					t.Fatal(err)
 				}
 			}
-			if err := b.SetVersioning(t.Context(), "versioned", true); err != nil && !errors.Is(err, s3.ErrNotSupported) {
+			if err := b.UpdateBucket(t.Context(), "versioned", s3.BucketChange{Versioning: new(true)}); err != nil && !errors.Is(err, s3.ErrNotSupported) {
 				t.Fatal(err)
 			}
 			f(t, b)
@@ -108,7 +108,7 @@ func testBuckets(t *testing.T, b s3.Backend) {
 	wantErr(t, b.DeleteBucket(ctx, "absent"), s3.ErrNoSuchBucket)
 	mustPut(t, b, "plain", "k", "x")
 	wantErr(t, b.DeleteBucket(ctx, "plain"), s3.ErrBucketNotEmpty)
-	if _, err := b.DeleteObject(ctx, "plain", "k", object.VersionID{}, s3.Conditions{}); err != nil {
+	if _, err := b.DeleteObject(ctx, "plain", "k", object.VersionID{}, s3.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.DeleteBucket(ctx, "plain"); err != nil {
@@ -200,8 +200,8 @@ func testConditions(t *testing.T, b s3.Backend) {
 			t.Errorf("%s with %+v: %v, want %v", c.key, c.cond, err, c.want)
 		}
 	}
-	_, err := b.DeleteObject(ctx, "plain", "k", object.VersionID{}, s3.Conditions{IfMatch: "other"})
+	_, err := b.DeleteObject(ctx, "plain", "k", object.VersionID{}, s3.DeleteOptions{Conditions: s3.Conditions{IfMatch: "other"}})
 	wantErr(t, err, s3.ErrPrecondition)
-	_, err = b.DeleteObject(ctx, "plain", "never", object.VersionID{}, s3.Conditions{IfMatch: "other"})
+	_, err = b.DeleteObject(ctx, "plain", "never", object.VersionID{}, s3.DeleteOptions{Conditions: s3.Conditions{IfMatch: "other"}})
 	wantErr(t, err, s3.ErrNoSuchKey)
 }

@@ -25,7 +25,7 @@ func testVersions(t *testing.T, b s3.Backend) {
 	if !one.ID.Less(two.ID) {
 		t.Fatalf("version %v is not before %v", one.ID, two.ID)
 	}
-	d, err := b.DeleteObject(ctx, "versioned", "k", object.VersionID{}, s3.Conditions{})
+	d, err := b.DeleteObject(ctx, "versioned", "k", object.VersionID{}, s3.DeleteOptions{})
 	if err != nil || !d.DeleteMarker || d.ID == (object.VersionID{}) {
 		t.Fatalf("%+v, %v", d, err)
 	}
@@ -59,13 +59,13 @@ func testVersions(t *testing.T, b s3.Backend) {
 	if p, err := b.ListObjects(ctx, "versioned", s3.ListOptions{Limit: 10}); err != nil || len(p.Versions) != 0 {
 		t.Fatalf("a deleted key is listed: %+v, %v", p, err)
 	}
-	if d, err := b.DeleteObject(ctx, "versioned", "k", marker.ID, s3.Conditions{}); err != nil || !d.DeleteMarker || d.ID != marker.ID {
+	if d, err := b.DeleteObject(ctx, "versioned", "k", marker.ID, s3.DeleteOptions{}); err != nil || !d.DeleteMarker || d.ID != marker.ID {
 		t.Fatalf("%+v, %v", d, err)
 	}
 	if got, err := b.GetVersion(ctx, "versioned", "k", object.VersionID{}); err != nil || got.ID != two.ID {
 		t.Fatalf("without the marker the latest is %+v, %v", got, err)
 	}
-	if _, err := b.DeleteObject(ctx, "versioned", "k", two.ID, s3.Conditions{}); err != nil {
+	if _, err := b.DeleteObject(ctx, "versioned", "k", two.ID, s3.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = b.GetVersion(ctx, "versioned", "k", two.ID)
@@ -76,14 +76,14 @@ func testDelete(t *testing.T, b s3.Backend) {
 	ctx := t.Context()
 	mustPut(t, b, "plain", "k", "x")
 	for range 2 {
-		if _, err := b.DeleteObject(ctx, "plain", "k", object.VersionID{}, s3.Conditions{}); err != nil {
+		if _, err := b.DeleteObject(ctx, "plain", "k", object.VersionID{}, s3.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if v, err := b.GetVersion(ctx, "plain", "k", object.VersionID{}); err == nil && !v.DeleteMarker || err != nil && !errors.Is(err, s3.ErrNoSuchKey) {
 		t.Fatalf("%+v, %v", v, err)
 	}
-	_, err := b.DeleteObject(ctx, "absent", "k", object.VersionID{}, s3.Conditions{})
+	_, err := b.DeleteObject(ctx, "absent", "k", object.VersionID{}, s3.DeleteOptions{})
 	wantErr(t, err, s3.ErrNoSuchBucket)
 }
 

@@ -118,7 +118,7 @@ func (m *Memory) CompleteUpload(_ context.Context, in s3.CompleteInput) (object.
 		return object.Version{}, err
 	}
 	v := u.Object
-	v.ETag, v.Checksums = in.ETag, in.Checksums
+	v.ETag, v.Checksums, v.PartChecksums = in.ETag, in.Checksums, in.PartChecksums
 	var data []byte
 	for _, p := range in.Parts {
 		stored, ok := u.parts[p.Number]

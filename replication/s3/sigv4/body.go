@@ -3,6 +3,7 @@ package sigv4
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 	"hash"
 	"io"
@@ -53,7 +54,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	}
 	if b.left >= 0 {
 		if b.left -= int64(n); b.left < 0 {
-			b.err = refuse("IncompleteBody", "the body is longer than the request said")
+			b.err = otherLength()
 			return 0, b.err
 		}
 	}
@@ -63,7 +64,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	case err == io.EOF:
 		b.err = b.end()
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		b.err = refuse("IncompleteBody", "the body ended before the length that the request said")
+		b.err = incomplete()
 	default:
 		b.err = err
 	}
@@ -72,10 +73,11 @@ func (b *Body) Read(p []byte) (int, error) {
 
 func (b *Body) end() error {
 	if b.left > 0 {
-		return refuse("IncompleteBody", "the body ended %d bytes before the length that the request said", b.left)
+		return incomplete()
 	}
 	if b.sum != nil && subtle.ConstantTimeCompare(b.sum.Sum(nil), b.want[:]) != 1 {
-		return refuse("XAmzContentSHA256Mismatch", "the body's SHA-256 is not the x-amz-content-sha256 that was signed")
+		return refuse("XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed.").
+			with("ClientComputedContentSHA256", hex.EncodeToString(b.want[:])).with("S3ComputedContentSHA256", hex.EncodeToString(b.sum.Sum(nil)))
 	}
 	return io.EOF
 }

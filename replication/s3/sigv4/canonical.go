@@ -4,7 +4,9 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -30,15 +32,24 @@ func signedNames(list string, h http.Header, bad func(string, ...any) *Error) ([
 		host = host || n == "host"
 	}
 	if !host {
-		return nil, refuse("AccessDenied", "the host header must be signed")
+		return nil, notSigned([]string{"host"})
 	}
+	var missing []string
 	for name := range h {
 		lower := strings.ToLower(name)
 		if strings.HasPrefix(lower, "x-amz-") && !contains(names, lower) {
-			return nil, refuse("AccessDenied", "the request has the header %s, which is not signed", lower)
+			missing = append(missing, lower)
 		}
 	}
+	if missing != nil {
+		slices.Sort(missing)
+		return nil, notSigned(missing)
+	}
 	return names, nil
+}
+
+func notSigned(names []string) *Error {
+	return refuse("AccessDenied", "There were headers present in the request which were not signed").with("HeadersNotSigned", strings.Join(names, ", "))
 }
 
 func contains(names []string, n string) bool {
@@ -66,7 +77,7 @@ func (a *Auth) toSign(r Request, names []string, except string) (string, error) 
 	for _, n := range names {
 		v, ok := headerValue(r, n)
 		if !ok {
-			return "", refuse("SignatureDoesNotMatch", "the signed header %.80q is not in the request", n)
+			return "", wrongSignature()
 		}
 		b.WriteString(n)
 		b.WriteByte(':')
@@ -77,7 +88,8 @@ func (a *Auth) toSign(r Request, names []string, except string) (string, error) 
 	b.WriteString(strings.Join(names, ";"))
 	b.WriteByte('\n')
 	b.WriteString(a.Payload.Stated)
-	sum := sha256.Sum256([]byte(b.String()))
+	a.canonical = b.String()
+	sum := sha256.Sum256([]byte(a.canonical))
 	return algorithm + "\n" + a.Time.Format(timeForm) + "\n" + a.Credential.Scope() + "\n" + hex.EncodeToString(sum[:]), nil
 }
 
@@ -106,9 +118,21 @@ func headerValue(r Request, name string) (string, bool) {
 // Verify checks the signature with the derived key of the claim's credential.
 func (a *Auth) Verify(key []byte) error {
 	want := mac(key, a.stringToSign)
-	if !hmac.Equal(want, a.signature[:]) {
-		return refuse("SignatureDoesNotMatch",
-			"the signature is not the one of this request: check the secret key and how the client signs")
+	if a.Credential.AccessKey != "" && hmac.Equal(want, a.signature[:]) {
+		return nil
 	}
-	return nil
+	stated := a.stated
+	if stated == "" {
+		stated = hex.EncodeToString(a.signature[:])
+	}
+	return wrongSignature().with("AWSAccessKeyId", a.Credential.AccessKey).with("StringToSign", a.stringToSign).
+		with("SignatureProvided", stated).with("StringToSignBytes", spaced(a.stringToSign)).
+		with("CanonicalRequest", a.canonical).with("CanonicalRequestBytes", spaced(a.canonical))
 }
+
+func wrongSignature() *Error {
+	return refuse("SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided. Check your key and signing method.")
+}
+
+// spaced writes bytes as S3 shows them: hex with spaces between.
+func spaced(s string) string { return fmt.Sprintf("% x", s) }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"strconv"
 	"strings"
 )
 
@@ -16,6 +17,10 @@ const (
 	maxLine = 512
 	// maxTrailerLines bounds the lines of a trailer, blank ones included.
 	maxTrailerLines = 4
+	// minChunk is the least size of all chunks but the last, in bytes, as S3 has it.
+	minChunk = 8 << 10
+	// maxPeek bounds what is read of a chunk that is too long, in bytes.
+	maxPeek = 64 << 10
 
 	emptySum = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
@@ -26,10 +31,13 @@ type chunkReader struct {
 	r *bufio.Reader
 	// left is what remains of the current chunk, total what may still come in all.
 	left, total int64
-	signed      bool
-	hasTrailer  bool
-	trailer     string // the announced name
-	err         error
+	// number counts the chunks so far, size is that of the last.
+	number     int
+	size       int64
+	signed     bool
+	hasTrailer bool
+	trailer    string // the announced name
+	err        error
 
 	key        []byte
 	head       string // date and scope lines of the strings to sign
@@ -87,30 +95,54 @@ func (c *chunkReader) begin() error {
 		return err
 	}
 	if c.signed != hasExt {
-		return refuse("IncompleteBody", "a chunk's line does not have the form that the payload was signed with")
+		return incomplete()
 	}
 	if c.signed {
 		hexSig, ok := strings.CutPrefix(ext, "chunk-signature=")
 		if !ok || !decodeSignature(&c.signature, hexSig) {
-			return refuse("IncompleteBody", "a chunk's line must be size;chunk-signature=<64 hex digits>")
+			return incomplete()
 		}
 		c.stated = hexSig
 	}
 	if c.left > c.total {
-		return refuse("IncompleteBody", "the chunks are longer than x-amz-decoded-content-length")
+		return c.tooLong()
 	}
 	c.total -= c.left
-	if c.left > 0 {
-		c.inChunk = true
-		return nil
+	if c.left == 0 {
+		return c.finish()
 	}
-	return c.finish()
+	if c.number > 0 && c.size < minChunk {
+		return refuse("InvalidChunkSizeError", "Only the last chunk is allowed to have a size less than %d bytes", minChunk).
+			with("Chunk", strconv.Itoa(c.number)).with("BadChunkSize", strconv.FormatInt(c.size, 10))
+	}
+	c.number++
+	c.size = c.left
+	c.inChunk = true
+	return nil
+}
+
+// tooLong says what is wrong with a chunk that has more bytes than the whole body should: the framing, where its
+// size is not the one that it has, or the length that was stated. None of its bytes are handed out.
+func (c *chunkReader) tooLong() error {
+	if c.left <= maxPeek {
+		if _, err := io.CopyN(io.Discard, c.r, c.left); err != nil {
+			return unexpected(err)
+		}
+		var crlf [2]byte
+		if _, err := io.ReadFull(c.r, crlf[:]); err != nil {
+			return unexpected(err)
+		}
+		if crlf != [2]byte{'\r', '\n'} {
+			return incomplete()
+		}
+	}
+	return otherLength()
 }
 
 // finish checks the last chunk and reads the trailer. It gives io.EOF when all is well.
 func (c *chunkReader) finish() error {
 	if c.total > 0 {
-		return refuse("IncompleteBody", "the chunks are %d bytes shorter than x-amz-decoded-content-length", c.total)
+		return otherLength()
 	}
 	if err := c.checkChunk(); err != nil {
 		return err
@@ -125,7 +157,7 @@ func (c *chunkReader) finish() error {
 	case err == io.EOF, err == io.ErrUnexpectedEOF && string(rest[:n]) == "\r\n":
 		return io.EOF
 	case err == nil || err == io.ErrUnexpectedEOF && n > 0:
-		return refuse("IncompleteBody", "there are bytes behind the last chunk")
+		return incomplete()
 	}
 	return err
 }
@@ -137,7 +169,7 @@ func (c *chunkReader) endChunk() error {
 		return err
 	}
 	if crlf != [2]byte{'\r', '\n'} {
-		return refuse("IncompleteBody", "a chunk does not end in CR LF at its stated size")
+		return incomplete()
 	}
 	return c.checkChunk()
 }
@@ -150,7 +182,7 @@ func (c *chunkReader) checkChunk() error {
 	want := mac(c.key, algorithm+"-PAYLOAD\n"+c.head+c.previous+"\n"+emptySum+"\n"+hex.EncodeToString(c.chunk.Sum(nil)))
 	c.chunk.Reset()
 	if !hmac.Equal(want, c.signature[:]) {
-		return refuse("SignatureDoesNotMatch", "the signature of a chunk is not the one of its bytes")
+		return wrongSignature()
 	}
 	c.previous = c.stated
 	return nil
@@ -161,7 +193,7 @@ func (c *chunkReader) line(crlf bool) (string, error) {
 	b, err := c.r.ReadSlice('\n')
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull) || len(b) > maxLine:
-		return "", refuse("IncompleteBody", "a line of the aws-chunked framing is longer than %d bytes", maxLine)
+		return "", incomplete()
 	case err != nil:
 		return "", unexpected(err)
 	}
@@ -169,7 +201,7 @@ func (c *chunkReader) line(crlf bool) (string, error) {
 	if n := len(b); n > 0 && b[n-1] == '\r' {
 		b = b[:n-1]
 	} else if crlf {
-		return "", refuse("IncompleteBody", "a chunk's line does not end in CR LF")
+		return "", incomplete()
 	}
 	return string(b), nil
 }
@@ -177,13 +209,13 @@ func (c *chunkReader) line(crlf bool) (string, error) {
 // chunkSize reads 1 to 15 hex digits that fit in an int64.
 func chunkSize(s string) (int64, error) {
 	if s == "" || len(s) > 15 {
-		return 0, refuse("IncompleteBody", "a chunk's size must be 1 to 15 hex digits")
+		return 0, incomplete()
 	}
 	var n int64
 	for i := 0; i < len(s); i++ {
 		d := nibble(s[i])
 		if d < 0 {
-			return 0, refuse("IncompleteBody", "a chunk's size must be hex digits")
+			return 0, incomplete()
 		}
 		n = n<<4 | int64(d)
 	}

@@ -2,6 +2,7 @@ package sigv4
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -18,53 +19,53 @@ func parseHeader(r Request, p Policy, now time.Time) (*Auth, error) {
 	scheme, rest, ok := strings.Cut(v, " ")
 	switch {
 	case scheme == "AWS":
-		return nil, refuse("InvalidRequest", "signature version 2 is not supported: use signature version 4 (%s)", algorithm)
-	case scheme != algorithm:
-		return nil, refuse("InvalidArgument", "the authorization mechanism %.40q is not supported: use %s", scheme, algorithm)
+		return nil, oldSignature()
 	case !ok:
-		return nil, malformed("the Authorization header ends after %s", algorithm)
+		return nil, refuse("InvalidArgument", "Authorization header is invalid -- one and only one ' ' (space) required.").
+			with("ArgumentName", "Authorization").with("ArgumentValue", v)
+	case scheme != algorithm:
+		return nil, refuse("InvalidArgument", "Unsupported Authorization Type").with("ArgumentName", "Authorization").with("ArgumentValue", scheme)
 	}
 	f, err := fields(rest)
 	if err != nil {
 		return nil, err
 	}
 	a := &Auth{}
-	var why string
-	if a.Credential, why = parseCredential(f["Credential"]); why != "" {
-		return nil, malformed("%s", why)
+	if a.Credential, err = parseCredential(f["Credential"], malformed); err != nil {
+		return nil, err
 	}
 	if a.Time, err = headerTime(r.Header); err != nil {
 		return nil, err
 	}
 	if d := now.Sub(a.Time); d > Window || d < -Window {
-		return nil, refuse("RequestTimeTooSkewed",
-			"the request was signed at %s and the server's clock says %s: more than %v apart; set the clock that is wrong",
-			a.Time.Format(time.RFC3339), now.UTC().Format(time.RFC3339), Window)
+		return nil, refuse("RequestTimeTooSkewed", "The difference between the request time and the current time is too large.").
+			with("RequestTime", a.Time.Format(timeForm)).with("ServerTime", now.UTC().Format(time.RFC3339)).
+			with("MaxAllowedSkewMilliseconds", strconv.FormatInt(Window.Milliseconds(), 10))
 	}
-	return a, a.finish(r, p, f["SignedHeaders"], f["Signature"], "", malformed)
+	if a.Credential.Date != a.Time.Format(dateForm) {
+		return nil, malformed("Invalid credential date. Date is not the same as X-Amz-Date.")
+	}
+	return a, a.finish(r, p, f["SignedHeaders"], f["Signature"], "", malformed, malformed)
 }
 
 // fields reads Credential=..., SignedHeaders=..., Signature=...: each once, in any order, nothing else.
 func fields(s string) (map[string]string, error) {
 	f := make(map[string]string, 3)
+	if strings.Count(s, ",") != 2 {
+		return nil, malformed("the authorization header requires three components: Credential, SignedHeaders, and Signature.")
+	}
 	for part := range strings.SplitSeq(s, ",") {
-		name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
+		part = strings.TrimSpace(part)
+		name, value, ok := strings.Cut(part, "=")
 		if !ok {
-			return nil, malformed("the Authorization header must be Credential=..., SignedHeaders=..., Signature=...")
-		}
-		switch name {
-		case "Credential", "SignedHeaders", "Signature":
-		default:
-			return nil, malformed("the Authorization header has an unknown part %.40q", name)
-		}
-		if _, dup := f[name]; dup {
-			return nil, malformed("the Authorization header has %s twice", name)
+			return nil, malformed("the authorization component %q is malformed.", part)
 		}
 		f[name] = value
 	}
+	// Three parts of which none is missing: so none comes twice, and there is no other.
 	for _, name := range []string{"Credential", "SignedHeaders", "Signature"} {
 		if f[name] == "" {
-			return nil, malformed("the Authorization header has no %s", name)
+			return nil, malformed("missing %s.", name)
 		}
 	}
 	return f, nil
@@ -75,18 +76,27 @@ func headerTime(h http.Header) (time.Time, error) {
 	if v := h.Get("X-Amz-Date"); v != "" {
 		t, err := time.Parse(timeForm, v)
 		if err != nil {
-			return t, refuse("AccessDenied", "x-amz-date must be of the form yyyymmddThhmmssZ")
+			return t, undated()
 		}
 		return t, nil
 	}
 	v := h.Get("Date")
 	if v == "" {
-		return time.Time{}, refuse("AccessDenied", "a signed request must have an x-amz-date header")
+		return time.Time{}, undated()
 	}
 	for _, form := range []string{http.TimeFormat, timeForm} {
 		if t, err := time.Parse(form, v); err == nil {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, refuse("AccessDenied", "the Date header is not a date")
+	return time.Time{}, undated()
+}
+
+func undated() *Error {
+	return refuse("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header.")
+}
+
+// oldSignature refuses signature version 2.
+func oldSignature() *Error {
+	return refuse("InvalidRequest", "The authorization mechanism you have provided is not supported. Please use %s.", algorithm)
 }

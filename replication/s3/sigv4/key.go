@@ -7,7 +7,10 @@ import (
 )
 
 const (
-	algorithm  = "AWS4-HMAC-SHA256"
+	algorithm = "AWS4-HMAC-SHA256"
+	// ecdsaAlgorithm is signature version 4A, which is not spoken here.
+	ecdsaAlgorithm = "AWS4-ECDSA-P256-SHA256"
+
 	service    = "s3"
 	terminator = "aws4_request"
 	dateForm   = "20060102"
@@ -48,25 +51,21 @@ func (c Credential) Scope() string {
 }
 
 // parseCredential reads AK/yyyymmdd/region/s3/aws4_request.
-func parseCredential(s string) (Credential, string) {
+func parseCredential(s string, bad func(string, ...any) *Error) (Credential, error) {
 	f := strings.Split(s, "/")
-	if len(f) != 5 {
-		return Credential{}, "the credential must be ACCESS-KEY/yyyymmdd/region/s3/aws4_request"
+	if len(f) != 5 || !plain(f[0], maxAccessKey) || !plain(f[2], maxRegion) {
+		return Credential{}, bad("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")
 	}
 	c := Credential{AccessKey: f[0], Date: f[1], Region: f[2]}
 	switch {
-	case !plain(c.AccessKey, maxAccessKey):
-		return c, "the access key in the credential is empty, too long, or has characters that no access key has"
-	case len(c.Date) != len(dateForm) || !digits(c.Date):
-		return c, "the date in the credential must be yyyymmdd"
-	case !plain(c.Region, maxRegion):
-		return c, "the region in the credential is empty or too long"
-	case f[3] != service:
-		return c, "the credential must be for the service s3"
 	case f[4] != terminator:
-		return c, "the credential must end in aws4_request"
+		return c, bad("incorrect terminal %q. This endpoint uses %q.", f[4], terminator)
+	case f[3] != service:
+		return c, bad("incorrect service %q. This endpoint belongs to %q.", f[3], service)
+	case len(c.Date) != len(dateForm) || !digits(c.Date):
+		return c, bad("incorrect date format %q. This date in the credential must be in the format \"yyyyMMdd\".", c.Date)
 	}
-	return c, ""
+	return c, nil
 }
 
 // plain reports whether s is 1 to most visible ASCII characters.

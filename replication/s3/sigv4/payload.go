@@ -21,6 +21,8 @@ const (
 	streamingSigned   = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 	streamingTrailer  = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 	streamingUnsigned = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+	// streamingECDSA belongs to signature version 4A; its name is known and it is refused.
+	streamingECDSA = "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"
 )
 
 // parsePayload knows five values and refuses all others.
@@ -36,16 +38,19 @@ func parsePayload(v string) (Payload, error) {
 		p.Chunked, p.Trailer = true, true
 	default:
 		if len(v) != 64 {
-			return p, refuse("InvalidArgument",
-				"x-amz-content-sha256 must be %s, %s, %s, %s or the SHA-256 of the body in hex",
-				unsignedPayload, streamingSigned, streamingTrailer, streamingUnsigned)
+			return p, unknownPayload(v)
 		}
 		if n, err := hex.Decode(p.Sum[:], []byte(v)); err != nil || n != 32 {
-			return p, refuse("InvalidArgument", "x-amz-content-sha256 is not 64 hex digits")
+			return p, unknownPayload(v)
 		}
 		p.Exact = true
 	}
 	return p, nil
+}
+
+func unknownPayload(v string) *Error {
+	return refuse("InvalidArgument", "x-amz-content-sha256 must be %s, %s, %s, %s, %s, %s or a valid sha256 value.", unsignedPayload, streamingUnsigned,
+		streamingSigned, streamingTrailer, streamingECDSA, streamingECDSA+"-TRAILER").with("ArgumentName", "x-amz-content-sha256").with("ArgumentValue", v)
 }
 
 // payload finds what the request says of its body and checks the headers that go with it.
@@ -63,7 +68,7 @@ func (a *Auth) payload(r Request) (err error) {
 		}
 	}
 	if v == "" {
-		return refuse("MissingSecurityHeader", "the request must have the header x-amz-content-sha256")
+		return refuse("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
 	}
 	if a.Payload, err = parsePayload(v); err != nil {
 		return err
@@ -72,9 +77,14 @@ func (a *Auth) payload(r Request) (err error) {
 	if !a.Payload.Chunked {
 		return nil
 	}
+	return a.chunked(r)
+}
+
+// chunked reads the headers that go with aws-chunked framing.
+func (a *Auth) chunked(r Request) error {
 	var ok bool
 	if a.decoded, ok = parseCount(r.Header.Get("X-Amz-Decoded-Content-Length")); !ok {
-		return refuse("MissingContentLength", "an aws-chunked body needs x-amz-decoded-content-length")
+		return refuse("MissingContentLength", "You must provide the Content-Length HTTP header.")
 	}
 	return a.trailerName(r)
 }
@@ -86,12 +96,16 @@ func (a *Auth) trailerName(r Request) error {
 	case name == "":
 		return nil
 	case !a.Payload.Trailer:
-		return refuse("InvalidRequest", "x-amz-trailer is stated and the payload %s has no trailer", a.Payload.Stated)
+		return badTrailerName()
 	case !strings.HasPrefix(name, "x-amz-checksum-") || strings.ContainsAny(name, ", ;:"):
-		return refuse("InvalidRequest", "x-amz-trailer must name one x-amz-checksum- header")
+		return badTrailerName()
 	}
 	a.trailer = name
 	return nil
+}
+
+func badTrailerName() *Error {
+	return refuse("InvalidRequest", "The value specified in the x-amz-trailer header is not supported")
 }
 
 // Size is the number of bytes in the body once it is decoded, -1 when the request does not say.

@@ -1,6 +1,7 @@
 package sigv4
 
 import (
+	"strconv"
 	"time"
 )
 
@@ -10,32 +11,43 @@ func parsePresigned(r Request, p Policy, now time.Time) (*Auth, error) {
 	for i, name := range []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature"} {
 		var ok bool
 		if v[i], ok = r.Query.Get(name); !ok || v[i] == "" {
-			return nil, malformedQuery("a request signed in its query needs %s", name)
+			return nil, malformedQuery("Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, " +
+				"X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.")
 		}
 	}
-	if v[0] != algorithm {
-		return nil, malformedQuery("X-Amz-Algorithm must be %s", algorithm)
+	switch v[0] {
+	case algorithm:
+	case ecdsaAlgorithm:
+		return nil, malformedQuery("X-Amz-Algorithm only supports %q", algorithm)
+	default:
+		return nil, malformedQuery("X-Amz-Algorithm only supports \"%s and %s\"", algorithm, ecdsaAlgorithm)
 	}
 	a := &Auth{Presigned: true}
-	var why string
-	if a.Credential, why = parseCredential(v[1]); why != "" {
-		return nil, malformedQuery("%s", why)
-	}
 	var err error
-	if a.Time, err = time.Parse(timeForm, v[2]); err != nil {
-		return nil, malformedQuery("X-Amz-Date must be of the form yyyymmddThhmmssZ")
+	if a.Credential, err = parseCredential(v[1], malformedQueryCredential); err != nil {
+		return nil, err
 	}
-	n, ok := parseCount(v[3])
-	if !ok || n < 1 || n > int64(MaxExpires/time.Second) {
-		return nil, malformedQuery("X-Amz-Expires must be from 1 to %d seconds", MaxExpires/time.Second)
+	if a.Time, err = time.Parse(timeForm, v[2]); err != nil {
+		return nil, malformedQuery("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
+	}
+	if a.Credential.Date != a.Time.Format(dateForm) {
+		return nil, malformedQuery("Invalid credential date %q. This date is not the same as X-Amz-Date: %q.", a.Credential.Date, a.Time.Format(dateForm))
+	}
+	n, err := strconv.ParseInt(v[3], 10, 64)
+	switch {
+	case err != nil:
+		return nil, malformedQuery("X-Amz-Expires should be a number")
+	case n < 0:
+		return nil, malformedQuery("X-Amz-Expires must be non-negative")
+	case n > int64(MaxExpires/time.Second):
+		return nil, malformedQuery("X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than %d seconds", MaxExpires/time.Second)
 	}
 	if a.Time.Sub(now) > Window {
-		return nil, refuse("AccessDenied", "the request is not valid before %s and the server's clock says %s",
-			a.Time.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		return nil, refuse("AccessDenied", "Request is not valid yet.")
 	}
 	if end := a.Time.Add(time.Duration(n) * time.Second); now.After(end) {
-		return nil, refuse("AccessDenied", "the request has expired: it was valid until %s and the server's clock says %s",
-			end.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		return nil, refuse("AccessDenied", "Request has expired.").with("X-Amz-Expires", v[3]).
+			with("Expires", end.UTC().Format(time.RFC3339)).with("ServerTime", now.UTC().Format(time.RFC3339))
 	}
-	return a, a.finish(r, p, v[4], v[5], "X-Amz-Signature", malformedQuery)
+	return a, a.finish(r, p, v[4], v[5], "X-Amz-Signature", malformedQuery, malformedQueryCredential)
 }

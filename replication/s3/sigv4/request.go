@@ -42,10 +42,14 @@ type Auth struct {
 	Time time.Time
 	// Presigned says that the signature was in the query.
 	Presigned bool
-	Payload   Payload
+	// Form says that what was signed is the policy of a form.
+	Form    bool
+	Payload Payload
 
 	signature    [32]byte
 	stringToSign string
+	canonical    string // kept to tell a client what it should have signed
+	stated       string // the signature as a form has it
 	decoded      int64
 	trailer      string
 }
@@ -60,13 +64,13 @@ func Parse(r Request, p Policy, now time.Time) (*Auth, error) {
 		case "x-amz-algorithm", "x-amz-credential", "x-amz-signature":
 			inQuery = true
 		case "awsaccesskeyid", "signature":
-			return nil, refuse("InvalidRequest", "signature version 2 is not supported: use signature version 4")
+			return nil, oldSignature()
 		case "x-amz-security-token":
-			return nil, refuse("InvalidToken", "there are no temporary credentials here: sign without a session token")
+			return nil, sessionToken()
 		}
 	}
 	if r.Header.Get("X-Amz-Security-Token") != "" {
-		return nil, refuse("InvalidToken", "there are no temporary credentials here: sign without a session token")
+		return nil, sessionToken()
 	}
 	if err := once(r.Header); err != nil {
 		return nil, err
@@ -79,7 +83,15 @@ func Parse(r Request, p Policy, now time.Time) (*Auth, error) {
 	case inQuery:
 		return parsePresigned(r, p, now)
 	}
-	return nil, refuse("AccessDenied", "the request is not signed: sign it with signature version 4")
+	return nil, ErrUnsigned
+}
+
+// ErrUnsigned says that a request claims nothing. Whether strangers may do what it asks is not for this package.
+var ErrUnsigned = refuse("AccessDenied", "Access Denied.")
+
+// sessionToken refuses temporary credentials: there are none here.
+func sessionToken() *Error {
+	return refuse("InvalidToken", "The provided token is malformed or otherwise invalid.")
 }
 
 // once refuses a header that comes twice where only one of the two could be the one that was checked.
@@ -100,14 +112,11 @@ func once(h http.Header) error {
 }
 
 // finish is what both forms have in common.
-func (a *Auth) finish(r Request, p Policy, signed, signature, stripped string, bad func(string, ...any) *Error) error {
+func (a *Auth) finish(r Request, p Policy, signed, signature, stripped string, bad, badCredential func(string, ...any) *Error) error {
 	if !a.Credential.acceptable(p) {
-		e := bad("the region %q is wrong; expecting %q", a.Credential.Region, p.Region)
+		e := badCredential("the region %q is wrong; expecting %q", a.Credential.Region, p.Region)
 		e.Region = p.Region
 		return e
-	}
-	if a.Credential.Date != a.Time.Format(dateForm) {
-		return bad("the credential is for the day %s and the request was signed on %s", a.Credential.Date, a.Time.Format(dateForm))
 	}
 	if !decodeSignature(&a.signature, signature) {
 		return bad("the signature must be 64 lower-case hex digits")

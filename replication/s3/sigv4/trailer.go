@@ -28,7 +28,7 @@ func (c *chunkReader) readTrailer() error {
 		value = strings.TrimSpace(value)
 		switch {
 		case !ok || !c.hasTrailer:
-			return refuse("MalformedTrailerError", "the body has a trailer line that is not name:value, or none was announced")
+			return badTrailer()
 		case name == trailerSignature && c.signed && !signed:
 			if err := c.checkTrailer(value); err != nil {
 				return err
@@ -38,10 +38,10 @@ func (c *chunkReader) readTrailer() error {
 			got, c.trailerValue = true, value
 			c.trailerSum.Write([]byte(name + ":" + value + "\n"))
 		default:
-			return refuse("MalformedTrailerError", "the trailer %.80q was not announced in x-amz-trailer, or comes twice", name)
+			return badTrailer()
 		}
 	}
-	return refuse("MalformedTrailerError", "the trailer has more than %d lines", maxTrailerLines)
+	return badTrailer()
 }
 
 func (c *chunkReader) trailerDone(got, signed bool) error {
@@ -49,9 +49,9 @@ func (c *chunkReader) trailerDone(got, signed bool) error {
 	case !c.hasTrailer:
 		return nil
 	case !got && c.trailer != "":
-		return refuse("MalformedTrailerError", "the trailer %s was announced and did not come", c.trailer)
+		return badTrailer()
 	case c.signed && got && !signed:
-		return refuse("MalformedTrailerError", "the trailer is not signed")
+		return badTrailer()
 	}
 	return nil
 }
@@ -59,11 +59,11 @@ func (c *chunkReader) trailerDone(got, signed bool) error {
 func (c *chunkReader) checkTrailer(hexSig string) error {
 	var sig [32]byte
 	if !decodeSignature(&sig, hexSig) {
-		return refuse("MalformedTrailerError", "the trailer's signature must be 64 hex digits")
+		return badTrailer()
 	}
 	want := mac(c.key, algorithm+"-TRAILER\n"+c.head+c.previous+"\n"+hex.EncodeToString(c.trailerSum.Sum(nil)))
 	if !hmac.Equal(want, sig[:]) {
-		return refuse("SignatureDoesNotMatch", "the signature of the trailer is not the one of its lines")
+		return wrongSignature()
 	}
 	return nil
 }
