@@ -172,6 +172,7 @@ func (c *Control) start(m *member) {
 	c.group.Go(func() error { return ended(c.ctx, m.engine.Run(c.ctx)) })
 	c.group.Go(func() error { return c.followCatalog(c.ctx, m) })
 	c.group.Go(func() error { return c.keepStore(c.ctx, m) })
+	c.group.Go(func() error { return c.keepLifecycles(c.ctx, m) })
 	c.group.Go(func() error { return c.keepCertificate(c.ctx, m) })
 }
 

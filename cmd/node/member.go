@@ -63,6 +63,7 @@ func (c *Control) open(id *identity, v *vault) (*member, error) {
 		Dir: filepath.Join(dir, objectsDir), FS: c.env.FS, TenantKey: id.TenantKey, Region: id.Region, Router: id.Router,
 		Clock: &object.Clock{}, CacheBytes: c.env.Config.Store.CacheBytes, FreeFloor: uint64(c.env.Config.Store.MinFree),
 		Versioned: func(bucket string) bool { return m.consensus.View().Buckets[bucket].Versioning },
+		Suspended: func(bucket string) bool { return m.consensus.View().Buckets[bucket].Suspended },
 		Fatal:     c.env.Fatal,
 		Emit:      emit[store.Event](c.log, "store"),
 	})

@@ -30,7 +30,7 @@ func s3Error(err error, notFound error) error {
 	}
 	var refusal *state.Error
 	for _, k := range []struct{ is, as error }{
-		{store.ErrNotFound, notFound}, {store.ErrPrecondition, s3.ErrPrecondition}, {store.ErrNoSpace, s3.ErrNoSpace},
+		{store.ErrNotFound, notFound}, {store.ErrProtected, s3.ErrProtected}, {store.ErrPrecondition, s3.ErrPrecondition}, {store.ErrNoSpace, s3.ErrNoSpace},
 		{store.ErrNoSuchUpload, s3.ErrNoSuchUpload}, {store.ErrInvalidPart, s3.ErrInvalidPart}, {object.ErrClock, s3.ErrClock},
 		{store.ErrFailed, s3.ErrUnavailable}, {store.ErrClosed, s3.ErrUnavailable}, {replication.ErrAckPending, s3.ErrAckPending},
 	} {
@@ -108,13 +108,26 @@ func (b backend) DeleteBucket(ctx context.Context, name string) error {
 	return b.change(ctx, state.Command{DeleteBucket: &state.DeleteBucket{Name: name}})
 }
 
-func (b backend) SetVersioning(ctx context.Context, bucket string, on bool) error {
-	return b.change(ctx, state.Command{UpdateBucket: &state.UpdateBucket{Name: bucket, Versioning: &on}})
+func (b backend) UpdateBucket(ctx context.Context, bucket string, c s3.BucketChange) error {
+	now, err := b.GetBucket(ctx, bucket)
+	if err != nil {
+		return err
+	}
+	off := c.Versioning != nil && !*c.Versioning
+	if off && now.Locked {
+		return s3.ErrBucketState
+	}
+	return b.change(ctx, state.Command{UpdateBucket: &state.UpdateBucket{
+		Name: bucket, Versioning: c.Versioning, Suspend: off, Lock: c.Lock, Settings: c.Settings,
+	}})
 }
 
 // options qualify a write with the catalog by which it is judged.
 func (b backend) options(c s3.Conditions) store.PutOptions {
-	return store.PutOptions{IfMatch: c.IfMatch, IfNoneMatch: c.IfNoneMatch, CatalogIndex: b.m.consensus.View().Index}
+	return store.PutOptions{
+		IfMatch: c.IfMatch, IfNoneMatch: c.IfNoneMatch, IfMatchSize: c.IfMatchSize, IfMatchModified: c.IfMatchModified,
+		CatalogIndex: b.m.consensus.View().Index,
+	}
 }
 
 // acknowledged returns once the bucket's acknowledgement class is met.
@@ -152,7 +165,7 @@ func (b backend) CopyObject(ctx context.Context, src, dst object.Version, cond s
 		return object.Version{}, s3Error(err, s3.ErrNoSuchKey)
 	}
 	dst.ID, dst.Replaces = object.VersionID{}, object.VersionID{}
-	dst.Size, dst.Sum, dst.Chunks = whole.Size, whole.Sum, whole.Chunks
+	dst.Size, dst.Sum, dst.Chunks, dst.PartSizes = whole.Size, whole.Sum, whole.Chunks, whole.PartSizes
 	if dst.ETag == "" {
 		dst.ETag = whole.ETag
 	}
@@ -180,35 +193,50 @@ func (b backend) OpenObject(_ context.Context, v object.Version) (s3.ObjectReade
 	return r, nil
 }
 
-func (b backend) DeleteObject(ctx context.Context, bucket, key string, id object.VersionID, cond s3.Conditions) (s3.Deleted, error) {
+// AmendVersion changes tags, retention or hold of a version.
+func (b backend) AmendVersion(ctx context.Context, bucket, key string, id object.VersionID, change func(*object.Version) error) (object.Version, error) {
+	notFound := s3.ErrNoSuchKey
+	if !id.IsZero() {
+		notFound = s3.ErrNoSuchVersion
+	}
+	v, seq, err := b.m.store.Amend(ctx, bucket, key, id, change, b.options(s3.Conditions{}))
+	if err != nil {
+		return object.Version{}, s3Error(err, notFound)
+	}
+	return v, b.acknowledged(ctx, v, seq)
+}
+
+func (b backend) DeleteObject(ctx context.Context, bucket, key string, id object.VersionID, o s3.DeleteOptions) (s3.Deleted, error) {
+	cond := b.options(o.Conditions)
+	cond.BypassGovernance = o.BypassGovernance
 	rec, err := b.GetBucket(ctx, bucket)
 	if err != nil {
 		return s3.Deleted{}, err
 	}
 	if !id.IsZero() {
-		v, seq, err := b.m.store.Purge(ctx, bucket, key, id, b.options(cond))
-		if errors.Is(err, store.ErrNotFound) && cond.IfMatch == "" {
-			return s3.Deleted{ID: id}, nil
+		v, seq, err := b.m.store.Purge(ctx, bucket, key, id, cond)
+		if errors.Is(err, store.ErrNotFound) && !o.Conditional() {
+			return s3.Deleted{ID: id, Null: id == object.NullVersion}, nil
 		}
 		if err != nil {
 			return s3.Deleted{}, s3Error(err, s3.ErrNoSuchKey)
 		}
-		return s3.Deleted{ID: id, DeleteMarker: v.DeleteMarker}, b.acknowledged(ctx, v, seq)
+		return s3.Deleted{ID: v.ID, DeleteMarker: v.DeleteMarker, Null: v.Null}, b.acknowledged(ctx, v, seq)
 	}
 	latest, err := b.m.store.Get(bucket, key, object.VersionID{})
-	if gone := errors.Is(err, store.ErrNotFound) || err == nil && latest.DeleteMarker; gone && !rec.Versioning {
-		if cond.IfMatch != "" {
+	if gone := errors.Is(err, store.ErrNotFound) || err == nil && latest.DeleteMarker; gone && (o.Conditional() || !rec.Versioning && !rec.Suspended) {
+		if o.Conditional() {
 			return s3.Deleted{}, s3.ErrNoSuchKey
 		}
 		return s3.Deleted{}, nil
 	}
-	v, seq, err := b.m.store.Delete(ctx, bucket, key, b.options(cond))
+	v, seq, err := b.m.store.Delete(ctx, bucket, key, cond)
 	if err != nil {
 		return s3.Deleted{}, s3Error(err, s3.ErrNoSuchKey)
 	}
 	d := s3.Deleted{}
-	if rec.Versioning {
-		d = s3.Deleted{ID: v.ID, DeleteMarker: true}
+	if rec.Versioning || rec.Suspended {
+		d = s3.Deleted{ID: v.ID, DeleteMarker: true, Null: v.Null}
 	}
 	return d, b.acknowledged(ctx, v, seq)
 }

@@ -64,10 +64,10 @@ func (b backend) CompleteUpload(ctx context.Context, in s3.CompleteInput) (objec
 	for i, p := range in.Parts {
 		parts[i] = store.CompletePart{Number: p.Number, ETag: p.ETag}
 	}
-	done := store.Complete{Parts: parts, ETag: in.ETag, Checksums: in.Checksums}
+	done := store.Complete{Parts: parts, ETag: in.ETag, Checksums: in.Checksums, PartChecksums: in.PartChecksums}
 	v, seq, err := b.m.store.CompleteUpload(ctx, in.Bucket, in.Key, in.UploadID, done, b.options(in.Conditions))
 	if err != nil {
-		return object.Version{}, s3Error(err, s3.ErrNoSuchUpload)
+		return object.Version{}, s3Error(err, s3.ErrNoSuchKey) // what If-Match asks for
 	}
 	return v, b.acknowledged(ctx, v, seq)
 }
