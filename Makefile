@@ -14,9 +14,9 @@ BENCH ?=
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@latest
-CLIENTS     = awscli rclone s3cmd python3-boto3
+CLIENTS     = awscli rclone s3cmd restic python3-boto3 nodejs npm
 
-.PHONY: build demo lab-clean test race lint vuln cross fuzz interop accuracy bench-tunnel clean
+.PHONY: build demo lab-clean test race lint vuln cross fuzz test-interop interop accuracy bench-tunnel clean
 
 build: ## the daemon and the CLI, in bin/
 	$(GO) build -trimpath -o bin/ ./cmd/galleond ./cmd/galleon
@@ -52,11 +52,15 @@ fuzz: ## every fuzz target for FUZZTIME
 			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
 		done; done
 
-interop: ## real object clients from Debian's packages against a running fabric
+interop: test-interop
+
+test-interop: ## real object clients, and other people's suites, against a running fabric; takes some ten minutes
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get install -y --no-install-recommends $(CLIENTS) >/dev/null 2>&1 || { apt-get update && apt-get install -y --no-install-recommends $(CLIENTS); } >/dev/null; \
 	else echo "to try every client, install: $(CLIENTS)"; fi
-	$(GO) test -count=1 -v -timeout 15m ./tests/interop
+	@mkdir -p bin/node && { command -v npm >/dev/null && npm install --silent --prefix bin/node @aws-sdk/client-s3 >/dev/null 2>&1 \
+		|| echo "without npm Amazon's SDK for JavaScript is left out"; }
+	GALLEON_INTEROP=1 GALLEON_NODE_DIR=$(CURDIR)/bin/node $(GO) test -count=1 -v -timeout 60m ./tests/interop
 
 accuracy: ## holds the wide-area emulator to its promises; wants the machine for itself
 	GALLEON_ACCURACY=1 $(GO) test -count=1 -v -timeout 10m ./tests/lab/accuracy

@@ -24,6 +24,8 @@ func TestClients(t *testing.T) {
 		{"rclone", func() (string, error) { return exec.LookPath("rclone") }, rclone},
 		{"boto3", pythonWithBoto3, boto3},
 		{"s3cmd", func() (string, error) { return exec.LookPath("s3cmd") }, s3cmd},
+		{"restic", func() (string, error) { return exec.LookPath("restic") }, restic},
+		{"aws-sdk-js", nodeWithSDK, sdkForNode},
 	}
 	found := map[string]string{}
 	for _, c := range clients {
@@ -32,7 +34,7 @@ func TestClients(t *testing.T) {
 		}
 	}
 	if len(found) == 0 {
-		t.Skip("no client is installed; make interop installs them from Debian's packages")
+		t.Skip("no client is installed; make test-interop installs them from Debian's packages")
 	}
 	f := startFabric(t)
 	tree := makeTree(t)
@@ -40,7 +42,7 @@ func TestClients(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			program, ok := found[c.name]
 			if !ok {
-				t.Skipf("%s is not installed; make interop installs it", c.name)
+				t.Skipf("%s is not installed; make test-interop installs it", c.name)
 			}
 			c.run(t, f, program, tree)
 		})
@@ -224,4 +226,59 @@ func s3cmd(t *testing.T, f *fabric, program, tree string) {
 			_, err := f.run(r, nil, program, args(r, "sync", "s3://"+f.bucket+"/s3cmd/", dir+"/")...)
 			return err
 		})
+}
+
+// restic keeps a repository in the bucket: it writes, lists, reads back and checks every byte that it wrote.
+func restic(t *testing.T, f *fabric, program, tree string) {
+	repository := func(r region) []string {
+		return []string{"RESTIC_REPOSITORY=s3:" + r.url + "/" + f.bucket + "/restic", "RESTIC_PASSWORD=acapulco", "RESTIC_CACHE_DIR=" + t.TempDir()}
+	}
+	first := f.regions[0]
+	if _, err := f.run(first, repository(first), program, "init"); err != nil {
+		t.Fatal(err)
+	}
+	roundTrip(t, f, tree,
+		func(r region) error {
+			_, err := f.run(r, repository(r), program, "backup", tree)
+			return err
+		},
+		func(r region, dir string) error {
+			out := t.TempDir()
+			// --no-lock: the second region is a copy, and what is written there stays there.
+			if _, err := f.run(r, repository(r), program, "restore", "--no-lock", "latest", "--target", out); err != nil {
+				return err
+			}
+			return os.CopyFS(dir, os.DirFS(filepath.Join(out, tree)))
+		})
+	if out, err := f.run(first, repository(first), program, "check", "--read-data"); err != nil {
+		t.Error(err, out)
+	}
+}
+
+// nodeWithSDK finds Node and the directory in which make test-interop put Amazon's SDK.
+func nodeWithSDK() (string, error) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		return "", err
+	}
+	_, err = os.Stat(filepath.Join(os.Getenv(sdkDir), "node_modules", "@aws-sdk", "client-s3"))
+	return node, err
+}
+
+// sdkDir says where the SDK for JavaScript is.
+const sdkDir = "GALLEON_NODE_DIR"
+
+func sdkForNode(t *testing.T, f *fabric, program, tree string) {
+	script, err := os.ReadFile("testdata/sdk_client.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Modules are looked for beside the program that asks for them.
+	at := filepath.Join(os.Getenv(sdkDir), "client.mjs")
+	if err := os.WriteFile(at, script, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	roundTrip(t, f, tree,
+		func(r region) error { _, err := f.run(r, nil, program, at, "put", tree); return err },
+		func(r region, dir string) error { _, err := f.run(r, nil, program, at, "get", dir); return err })
 }

@@ -49,6 +49,27 @@ type fabric struct {
 // startFabric builds the daemons and starts them in two regions that are 100 ms apart.
 func startFabric(t *testing.T) *fabric {
 	t.Helper()
+	f := start(t, "first-land", "second-land")
+	f.found(t)
+	return f
+}
+
+// startAlone starts one router, in a region of the name that S3's suites sign for, with a key and no bucket.
+func startAlone(t *testing.T) *fabric {
+	t.Helper()
+	f := start(t, "us-east-1")
+	r := f.regions[0]
+	f.eventually(t, "the daemon answers", func() error { _, err := f.try(r, nil, "cluster", "status"); return err })
+	f.galleon(t, r, nil, "cluster", "init", "--region", r.name, "--zone", r.name+"-a", "--prefix", "10.1.0.0/24")
+	var key admin.KeyCreateReply
+	f.eventually(t, "a key", func() error { _, err := f.try(r, &key, "key", "create", "--description", "suites"); return err })
+	f.key, f.secret = key.ID, key.Secret
+	return f
+}
+
+// start builds the daemons and starts one in each region of the names.
+func start(t *testing.T, names ...string) *fabric {
+	t.Helper()
 	if notInLab != "" {
 		t.Skip(notInLab)
 	}
@@ -60,7 +81,7 @@ func startFabric(t *testing.T) *fabric {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	topology := lab.Topology{Links: "rate=1gbit delay=50ms"}
-	for i, name := range []string{"first-land", "second-land"} {
+	for i, name := range names {
 		topology.Sites = append(topology.Sites, lab.SiteSpec{
 			Name: name, Addresses: []netip.Addr{netip.AddrFrom4([4]byte{198, 18, byte(i), 1})},
 			Hosts: []lab.HostSpec{{Name: "host", Addresses: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.%d.0.10/24", i+1))}}},
@@ -101,7 +122,6 @@ func startFabric(t *testing.T) *fabric {
 			}
 		}
 	})
-	f.found(t)
 	return f
 }
 
@@ -209,13 +229,16 @@ func (f *fabric) eventually(t *testing.T, what string, ask func() error) {
 	}
 }
 
+// clientTime bounds one run of a client.
+const clientTime = 2 * time.Minute
+
 // run runs a client in the host of a region.
 func (f *fabric) run(r region, env []string, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(append(slices.DeleteFunc(os.Environ(), aws), f.env(r)...), env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	timer := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
+	timer := time.AfterFunc(clientTime, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
 	if err := r.host.Run(cmd); err != nil {
 		return out.String(), fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out.String())
