@@ -47,6 +47,10 @@ func runForward(c config.Config, files map[string]held) error {
 	if err != nil {
 		return err
 	}
+	if o := device.Offloads(); !o.Checksum || !o.TSO || !o.USO {
+		log.Warn("the TUN device lacks offloads, so packets cost more; they need Linux 6.2, and a device that this galleond made (restart it, an upgrade keeps the old one)",
+			"device", device.Name(), "checksum", o.Checksum, "tso", o.TSO, "uso", o.USO)
+	}
 	link, err := listener(files, fdForwardSock)
 	if err != nil {
 		return err
