@@ -121,39 +121,51 @@ func (s *Segment) sketch(piece []byte, at int64) {
 	}
 }
 
+// anchorMix is an odd constant with bits everywhere. What it is is part of an index's format.
+const anchorMix = 0x9e3779b97f4a7c15
+
 // anchors appends the anchors of a piece that begins at. Tensors are cut and moved by whole rows, which are whole words, so
 // that one word in each eight bytes is looked at; in other bytes a word may begin anywhere.
 func anchors(list []Anchor, piece []byte, at int64, d table.DType) []Anchor {
-	// An odd constant with bits everywhere; what it is is part of the index's format.
-	const mix = 0x9e3779b97f4a7c15
-	step, shift := 8, 64-anchorBits
+	step, shift := 8, uint(64-anchorBits)
 	if d == table.Bytes {
 		step, shift = 1, shift-3
 	}
 	found := 0
 	last := uint64(0)
-	for p, i := piece, 0; len(p) >= anchorWindow+8; p, i = p[step:], i+step {
-		// Two words at a time where there is nothing.
-		for step == 8 && len(p) >= anchorWindow+24 &&
-			(binary.LittleEndian.Uint64(p)^mix)*mix>>(shift&63) != 0 && (binary.LittleEndian.Uint64(p[8:])^mix)*mix>>(shift&63) != 0 {
-			p, i = p[16:], i+16
-		}
-		w := binary.LittleEndian.Uint64(p)
-		if (w^mix)*mix>>(shift&63) != 0 {
-			continue
-		}
-		if w == last || found == anchorsMost {
+	for i := nextAnchor(piece, 0, step, shift); i >= 0 && found < anchorsMost; i = nextAnchor(piece, i+step, step, shift) {
+		w := binary.LittleEndian.Uint64(piece[i:])
+		if w == last {
 			continue // runs of equal words say nothing about where they are
 		}
 		last = w
-		h := w * mix
+		h := w * anchorMix
 		for k := 8; k < anchorWindow; k += 8 {
-			h = (h ^ h>>29 ^ binary.LittleEndian.Uint64(p[k:])) * mix
+			h = (h ^ h>>29 ^ binary.LittleEndian.Uint64(piece[i+k:])) * anchorMix
 		}
 		list = append(list, Anchor{Hash: h ^ h>>32, At: at + int64(i)})
 		found++
 	}
 	return list
+}
+
+// nextAnchor gives where the next anchor is from i on, -1 when there is none.
+func nextAnchor(p []byte, i, step int, shift uint) int {
+	end := len(p) - anchorWindow
+	if step == 1 {
+		for ; i <= end; i++ {
+			if (binary.LittleEndian.Uint64(p[i:i+8])^anchorMix)*anchorMix>>(shift&63) == 0 {
+				return i
+			}
+		}
+		return -1
+	}
+	for ; i <= end; i += 8 {
+		if (binary.LittleEndian.Uint64(p[i:i+8])^anchorMix)*anchorMix>>(shift&63) == 0 {
+			return i
+		}
+	}
+	return -1
 }
 
 // Finish gives the index when the whole file was written.
