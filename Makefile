@@ -16,7 +16,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@latest
 CLIENTS     = awscli rclone s3cmd restic python3-boto3 nodejs npm
 
-.PHONY: build demo lab-clean test race lint vuln cross fuzz test-interop interop accuracy bench-tunnel clean
+.PHONY: build demo lab-clean test race lint vuln cross fuzz test-interop interop accuracy bench-tunnel bench-weights clean
 
 build: ## the daemon and the CLI, in bin/
 	$(GO) build -trimpath -o bin/ ./cmd/galleond ./cmd/galleon
@@ -68,6 +68,10 @@ accuracy: ## holds the wide-area emulator to its promises; wants the machine for
 bench-tunnel: build ## the tunnel beside wireguard-go, Nebula and no tunnel; BENCH="-rounds 1 -only tcp1" for a part; wants the machine for itself
 	$(GO) build -trimpath -o bin/bench-tunnel ./tests/bench/tunnel
 	@bin/bench-tunnel $(BENCH)
+
+bench-weights: ## model weights on the wire beside zstd and content-defined chunks, on one core; BENCH="-only rl-1" for a part; wants the machine for itself
+	$(GO) build -trimpath -o bin/bench-weights ./tests/bench/weights
+	@bin/bench-weights $(BENCH)
 
 clean:
 	rm -rf bin out
