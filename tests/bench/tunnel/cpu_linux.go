@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -15,6 +16,7 @@ const userHZ = 100
 type process struct {
 	pid, parent int
 	cpu         time.Duration // user and system time of all its threads
+	over        bool          // it has ended, and waits to be noticed
 }
 
 // parseStat reads it (proc_pid_stat(5)). The name, in parentheses, may hold anything.
@@ -38,6 +40,7 @@ func parseStat(b []byte) (process, error) {
 		return n
 	}
 	p.pid, p.parent = int(number(bytes.TrimSpace(b[:open]))), int(number(fields[parent]))
+	p.over = fields[0][0] == 'Z' || fields[0][0] == 'X'
 	p.cpu = time.Duration(number(fields[utime])+number(fields[stime])) * time.Second / userHZ
 	return p, err
 }
@@ -85,6 +88,26 @@ func descendants(root int) []int {
 	}
 	return family(all, root)
 }
+
+// gone waits until none of some processes works any more.
+func gone(pids []int) {
+	for end := time.Now().Add(goneWithin); time.Now().Before(end); time.Sleep(gonePoll) {
+		all, err := processes()
+		if err != nil {
+			return
+		}
+		alive := slices.ContainsFunc(pids, func(pid int) bool { p, ok := all[pid]; return ok && !p.over })
+		if !alive {
+			return
+		}
+	}
+}
+
+// Limits of that wait.
+const (
+	goneWithin = 5 * time.Second
+	gonePoll   = 5 * time.Millisecond
+)
 
 // cpu is what the daemons of both ends have used so far.
 func (s *system) cpu() (time.Duration, error) {

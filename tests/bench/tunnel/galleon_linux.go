@@ -11,9 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/galleon-net/galleon/cmd/admin"
 	"github.com/galleon-net/galleon/tests/lab"
@@ -74,9 +71,11 @@ func (s *system) router(ctx context.Context, at *end, name string) (*router, err
 		if before != nil {
 			before()
 		}
-		// The whole group at once: the supervisor's children are not the lab's, who could only kill the supervisor.
-		_ = unix.Kill(-r.process.PID(), syscall.SIGKILL)
+		// The supervisor's children end with it, but a moment later, and until then they write into the directory.
+		pids := descendants(r.process.PID())
+		_ = r.process.Kill()
 		<-r.process.Done()
+		gone(pids)
 	}
 	return r, r.awake(ctx)
 }
