@@ -32,6 +32,7 @@ type Engine struct {
 	seen     map[topo.RouterID]*seen
 	grants   uint64
 	offers   []Announcement // granted; ascending by prefix, then router
+	avoids   []topo.Avoid   // by offer: what packets to it must not pass through
 	prefixes []PrefixChoice
 	gather   []Egress  // memory for choosing
 	when     time.Time // of the next change that comes by itself
@@ -49,8 +50,7 @@ type seen struct {
 type PrefixChoice struct {
 	topo.SegPrefix
 	Choice
-	from, to int32      // in offers
-	needs    topo.Avoid // by prefix and segment alone
+	from, to int32 // in offers
 }
 
 // Facts are what an update is computed from.

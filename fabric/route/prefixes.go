@@ -41,6 +41,12 @@ func (e *Engine) group() {
 	if !slices.IsSortedFunc(e.offers, compareOffers) {
 		slices.SortFunc(e.offers, compareOffers)
 	}
+	e.avoids = slices.Grow(e.avoids[:0], len(e.offers))
+	home := e.intent.Site(e.self).Region
+	for _, a := range e.offers {
+		avoid, _ := e.intent.For(a.Prefix, home, e.intent.Site(a.Router).Region)
+		e.avoids = append(e.avoids, avoid)
+	}
 	old := e.prefixes
 	e.prefixes = make([]PrefixChoice, 0, max(len(old), 16))
 	for from := 0; from < len(e.offers); {
@@ -80,7 +86,7 @@ func (e *Engine) choose(now time.Time) (changed bool) {
 
 // single is Choose for the most common case.
 func (e *Engine) single(now time.Time, p *PrefixChoice) Choice {
-	g := e.egress(&e.offers[p.from])
+	g := e.egress(p.from)
 	c := Choice{Egress: g.Router, Avoid: g.Avoid, Since: now, Why: OnlyOne}
 	switch {
 	case g.Router == e.self:
@@ -101,19 +107,18 @@ func (e *Engine) single(now time.Time, p *PrefixChoice) Choice {
 func (e *Engine) egresses(p *PrefixChoice) []Egress {
 	e.gather = e.gather[:0]
 	for i := p.from; i < p.to; i++ {
-		e.gather = append(e.gather, e.egress(&e.offers[i]))
+		e.gather = append(e.gather, e.egress(i))
 	}
 	return e.gather
 }
 
-// egress is how an announcer is seen from here.
-func (e *Engine) egress(a *Announcement) Egress {
-	g := Egress{Router: a.Router, Metric: a.Metric}
+// egress is how the announcer of an offer is seen from here.
+func (e *Engine) egress(i int32) Egress {
+	a := &e.offers[i]
+	g := Egress{Router: a.Router, Metric: a.Metric, Avoid: e.avoids[i]}
 	v, known := e.graph.node(a.Router)
 	if e.intent != nil {
-		site := e.intent.Site(a.Router)
-		g.Zone = site.Zone
-		g.Avoid, _ = e.intent.For(a.Prefix, e.intent.Site(e.self).Region, site.Region)
+		g.Zone = e.intent.Site(a.Router).Zone
 	}
 	switch {
 	case a.Router == e.self:
