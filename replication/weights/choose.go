@@ -43,6 +43,11 @@ type sampler struct {
 // choose samples a piece and estimates what each mode would make of it.
 func (e *Encoder) choose(d table.DType, piece, base []byte) choice {
 	c := choice{asked: d, based: base != nil, dtype: d, mode: Raw, patch: base != nil && e.coder.level >= Swift, left: choiceHolds}
+	if d == table.Bytes {
+		// What is not a tensor is not the same throughout.
+		c.left = 1
+		e.hints = [hintCount]hint{}
+	}
 	if e.coder.level < Dense {
 		return c
 	}
@@ -60,12 +65,16 @@ func (e *Encoder) choose(d table.DType, piece, base []byte) choice {
 	if best >= worthwhile {
 		c.mode = Raw
 	}
-	// zstd finds what no order of single bytes shows: repetitions. It is tried where planes are bytes.
-	if c.mode == Raw && (d == table.Bytes || layouts[d].isBlock()) {
-		c.mode = Split
+	// zstd finds what no order of single bytes shows: repetitions, as of floats that were made from few values. Then
+	// the piece is coded as plain bytes, in one plane.
+	if z := e.coder.zstdShare(piece); z < best*zstdGain {
+		c.dtype, c.mode, c.patch = table.Bytes, Split, c.patch && z > patchAnyway
 	}
 	return c
 }
+
+// patchAnyway is how short a piece must become by itself for it not to be tried as a patch.
+const patchAnyway = 0.05
 
 // take copies the sample and gives its length.
 func (s *sampler) take(piece, base []byte, unit int) (n int) {

@@ -39,7 +39,8 @@
 //	5 patch   uvarint changes | numbers of gaps | numbers of changes | the bytes that are left
 //
 //	plane     u8 kind | u24 n | n bytes
-//	          kind 0 as it is, 1 one byte that all are, 2 Huffman (package huff), 3 a zstd frame
+//	          kind 0 as it is, 1 one byte that all are, 2 Huffman (package huff), 3 a zstd frame,
+//	          4 planes of 128 KiB and a rest
 //	numbers   as in steps: a plane of symbols | uvarint n | n bytes of open bits (see numbers.go)
 //
 // BF16 and F32 elements are turned before they are split so that the exponent is a byte of its own; blocks of

@@ -16,6 +16,7 @@ const (
 	planeConst = 1 // one byte, which all of them are
 	planeHuff  = 2
 	planeZstd  = 3
+	planeParts = 4 // planes of partSize bytes and a rest, each coded by itself: what is common changes along the plane
 )
 
 const (
@@ -25,8 +26,11 @@ const (
 	zstdSample = 32 << 10
 	// zstdGain is how much better than huff zstd must be: it is three to ten times slower.
 	zstdGain = 0.95
+	partSize = 128 << 10
+	// varied is how much shorter parts must come out, each with a table of its own.
+	varied = 0.985
 	// again is after how many planes of one kind a decision is made anew.
-	again = 16
+	again = 8
 )
 
 // hint remembers what the last planes of one kind came out as, so that planes that do not shrink cost nothing.
@@ -66,6 +70,10 @@ func (c *coder) plane(dst, p []byte, h *hint) []byte {
 		dst = c.huffPlane(dst, p)
 	case planeZstd:
 		dst = c.zstdEncoder().EncodeAll(p, dst)
+	case planeParts:
+		for rest := p; len(rest) > 0; rest = rest[min(partSize, len(rest)):] {
+			dst = c.plane(dst, rest[:min(partSize, len(rest))], &hint{})
+		}
 	}
 	if n := len(dst) - start - planeHead; kind == planeRaw || n == 0 || n >= len(p) {
 		kind = planeRaw
@@ -107,15 +115,39 @@ func (c *coder) choose(p []byte) byte {
 	if e := max(entropy(&counts)/8, 1./8); e < size && counts.Used() > 1 {
 		best, size = planeHuff, e
 	}
-	if c.level >= Dense {
-		at := max(0, len(p)-zstdSample) / 2
-		part := p[at:min(len(p), at+zstdSample)]
-		c.scratch = c.zstdEncoder().EncodeAll(part, c.scratch[:0])
-		if z := float64(len(c.scratch)) / float64(len(part)); z < size*zstdGain {
-			best = planeZstd
-		}
+	if parts := partsEntropy(p) / 8; parts < size*varied {
+		best, size = planeParts, parts
+	}
+	if c.level >= Dense && c.zstdShare(p) < size*zstdGain {
+		best = planeZstd
 	}
 	return best
+}
+
+// partsEntropy gives the bits of each symbol when parts have tables of their own, 8 when there are no two parts.
+func partsEntropy(p []byte) float64 {
+	if len(p) < 2*partSize {
+		return 8
+	}
+	sum, n := 0.0, 0
+	for rest := p; len(rest) >= partSize; rest = rest[partSize:] {
+		var counts huff.Counts
+		counts.Sample(rest[:partSize])
+		sum += max(1, entropy(&counts))
+		n++
+	}
+	return sum / float64(n)
+}
+
+// zstdShare tries zstd on the middle of p and gives what is left of it, as a share.
+func (c *coder) zstdShare(p []byte) float64 {
+	at := max(0, len(p)-zstdSample) / 2
+	part := p[at:min(len(p), at+zstdSample)]
+	if len(part) == 0 {
+		return 1
+	}
+	c.scratch = c.zstdEncoder().EncodeAll(part, c.scratch[:0])
+	return float64(len(c.scratch)) / float64(len(part))
 }
 
 func constant(p []byte) bool {
@@ -147,7 +179,7 @@ func (c *coder) zstdEncoder() *zstd.Encoder {
 		}
 		var err error
 		c.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1),
-			zstd.WithEncoderCRC(false), zstd.WithWindowSize(MaxPiece), zstd.WithLowerEncoderMem(true))
+			zstd.WithEncoderCRC(false), zstd.WithAllLitEntropyCompression(true), zstd.WithWindowSize(MaxPiece), zstd.WithLowerEncoderMem(true))
 		if err != nil {
 			panic(err) // the options are constants
 		}
@@ -207,6 +239,22 @@ func (d *decoder) decode(dst []byte, kind byte, body []byte) (err error) {
 		out, err := d.zstd.DecodeAll(body, dst[:0:len(dst)])
 		if err != nil || len(out) != len(dst) {
 			return fmt.Errorf("%w: %d bytes of zstd where %d belong: %w", ErrCorrupt, len(out), len(dst), orMismatch(err))
+		}
+	case planeParts:
+		if len(dst) < 2*partSize {
+			return corrupt("a plane of %d bytes in parts", len(dst))
+		}
+		for len(dst) > 0 {
+			n := min(partSize, len(dst))
+			part, rest, err := d.plane(dst, n, body)
+			if err != nil {
+				return err
+			}
+			copy(dst, part) // a raw part is still where it was read
+			dst, body = dst[n:], rest
+		}
+		if len(body) != 0 {
+			return corrupt("%d bytes behind the parts of a plane", len(body))
 		}
 	default:
 		return corrupt("a plane of the unknown kind %d", kind)

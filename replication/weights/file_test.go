@@ -91,6 +91,9 @@ func (s *shelf) send(t testing.TB, file []byte) (wire []byte, r *Recipe) {
 	t.Helper()
 	ix := indexOf(t, file)
 	r = Search(ix, s.indexes...)
+	if err := r.Refine(bytes.NewReader(file), s.read); err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
 	if err := (&File{Recipe: r, Read: s.read}).Encode(NewEncoder(Dense), &out, bytes.NewReader(file)); err != nil {
 		t.Fatal(err)

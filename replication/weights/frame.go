@@ -153,6 +153,9 @@ func (e *Encoder) AppendFrame(dst []byte, d table.DType, piece, base []byte, sum
 
 // body appends the shortest body that is found.
 func (e *Encoder) body(dst []byte, d table.DType, piece, base []byte) ([]byte, Mode, table.DType) {
+	if base != nil && bytes.Equal(piece, base) {
+		return dst, Same, d
+	}
 	if e.plan.left == 0 || e.plan.asked != d || e.plan.based != (base != nil) {
 		e.plan = e.choose(d, piece, base)
 	}
@@ -164,15 +167,10 @@ func (e *Encoder) body(dst []byte, d table.DType, piece, base []byte) ([]byte, M
 		most := int(patchable * float64(len(piece)/l.width))
 		list, few := l.changes(e.list, piece, base, most)
 		e.list = list
-		switch {
-		case few && len(list) == 0 && bytes.Equal(piece, base):
-			return dst, Same, d
-		case few:
+		if few {
 			return e.appendPatch(dst, l, piece, base, list), Patch, d
 		}
 		e.plan.left = 0 // more changed than was foreseen
-	} else if base != nil && bytes.Equal(piece, base) {
-		return dst, Same, d
 	}
 	switch mode {
 	case Split:

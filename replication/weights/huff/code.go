@@ -1,6 +1,7 @@
 package huff
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 )
@@ -8,14 +9,12 @@ import (
 // lengths are the code's lengths by symbol, 0 for those that do not occur.
 type lengths [256]uint8
 
-// lengthsOf gives the shortest complete code of at most MaxBits for symbols that occur so often (Huffman
-// 1952, by two queues; codes that come out too long are shortened as zlib does it, which costs at most a
-// few thousandths). At least two symbols must occur.
+// lengthsOf gives the shortest code of at most MaxBits for symbols that occur so often, by package-merge (Larmore and
+// Hirschberg, "A fast algorithm for optimal length-limited Huffman codes", 1990). At least two symbols must occur.
+//
+// A symbol of length n stands for coins of 2^-1 to 2^-n. Level by level, from the smallest coin on, the cheapest two are made a
+// package that counts as one coin of the next level; what the cheapest 2n-2 of the last level are made of is the code.
 func lengthsOf(c *Counts) (l lengths) {
-	type node struct {
-		count  uint64
-		parent int16
-	}
 	var order [256]uint8
 	used := order[:0]
 	for s, n := range c {
@@ -27,81 +26,39 @@ func lengthsOf(c *Counts) (l lengths) {
 		panic("huff: a code of fewer than two symbols")
 	}
 	slices.SortFunc(used, func(a, b uint8) int {
-		if c[a] != c[b] {
-			return int(int64(c[a]) - int64(c[b])) // rarest first
-		}
-		return int(a) - int(b)
+		return cmp.Or(cmp.Compare(c[a], c[b]), cmp.Compare(a, b)) // rarest first
 	})
-	var nodes [511]node
-	n := len(used)
-	for i, s := range used {
-		nodes[i].count = uint64(c[s])
-	}
-	leaf, inner := 0, n
-	for next := n; next < 2*n-1; next++ {
-		for range 2 {
-			least := inner
-			if leaf < n && (inner == next || nodes[leaf].count <= nodes[inner].count) {
-				least = leaf
+	var (
+		costs  [2][512]uint64 // of the coins of this level and the one before
+		coins  = 0
+		isLeaf [MaxBits][512]bool
+	)
+	for level := range MaxBits {
+		now, before := &costs[level&1], &costs[1-level&1]
+		leaf, pack, packs := 0, 0, coins/2
+		coins = len(used) + packs
+		for i := range coins {
+			if pack == packs || leaf < len(used) && uint64(c[used[leaf]]) <= before[2*pack]+before[2*pack+1] {
+				now[i], isLeaf[level][i] = uint64(c[used[leaf]]), true
 				leaf++
 			} else {
-				inner++
+				now[i] = before[2*pack] + before[2*pack+1]
+				pack++
 			}
-			nodes[next].count += nodes[least].count
-			nodes[least].parent = int16(next)
 		}
 	}
-	var depth [511]uint8
-	var of [MaxBits + 1]int // codes of each length
-	excess := 0
-	for i := 2*n - 3; i >= 0; i-- {
-		depth[i] = depth[nodes[i].parent] + 1
-		if i >= n {
-			continue
+	take := 2*len(used) - 2
+	for level := MaxBits - 1; level >= 0; level-- {
+		leaves := 0
+		for _, is := range isLeaf[level][:take] {
+			if is {
+				l[used[leaves]]++
+				leaves++
+			}
 		}
-		if depth[i] > MaxBits {
-			excess++
-		}
-		of[min(depth[i], MaxBits)]++
-	}
-	if excess > 0 {
-		shorten(&of)
-	}
-	i := 0
-	for length := MaxBits; length > 0; length-- {
-		for range of[length] {
-			l[used[i]] = uint8(length)
-			i++
-		}
+		take = 2 * (take - leaves)
 	}
 	return l
-}
-
-// shorten makes a code complete of which some codes were cut down to MaxBits: it makes room by lengthening
-// the longest of the others.
-func shorten(of *[MaxBits + 1]int) {
-	over := -(1 << MaxBits)
-	for length := 1; length <= MaxBits; length++ {
-		over += of[length] << (MaxBits - length)
-	}
-	for over > 0 {
-		length := MaxBits - 1
-		for of[length] == 0 {
-			length--
-		}
-		of[length]--
-		of[length+1]++
-		over -= 1 << (MaxBits - length - 1)
-	}
-	for over < 0 { // lengthening went too far: shorten the shortest that fits
-		length := MaxBits
-		for of[length] == 0 || 1<<(MaxBits-length) > -over {
-			length--
-		}
-		of[length]--
-		of[length-1]++
-		over += 1 << (MaxBits - length)
-	}
 }
 
 // codes gives the canonical code: bits in the low half of a word, the length in the high half,

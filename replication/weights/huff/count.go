@@ -53,7 +53,7 @@ func (c *Counts) Used() (n int) {
 const (
 	sampleRun  = 512
 	sampleOf   = 8
-	sampleFrom = 128 << 10
+	sampleFrom = 256 << 10
 	// spread is how far round what was seen a sample foresees more: exponents of values that are rare
 	// because they are small lie below those that are common.
 	spread = 6

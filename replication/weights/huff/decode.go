@@ -9,13 +9,13 @@ import (
 const (
 	tableSize = 1 << MaxBits
 	tableMask = tableSize - 1
-	// perWord is how many look-ups one load of 64 bits feeds: up to seven bits are used up, 55 are needed.
-	perWord = 5
+	// perWord is how many look-ups one load of 64 bits feeds: up to seven bits are used up, 48 are needed.
+	perWord = 4
 	// atMost is how many symbols one look-up gives at the most: six fit in a word beside the two counts.
 	atMost = 6
 )
 
-// Decoder decodes planes, one at a time. The zero value is ready; it is 37 KiB.
+// Decoder decodes planes, one at a time. The zero value is ready; it is 57 KiB.
 type Decoder struct {
 	// many gives for the next MaxBits bits the symbols that are whole in them: six bytes of symbols, then
 	// bitsShift how many bits they take, countShift how many there are.

@@ -13,10 +13,10 @@
 // end of each byte.
 //
 //	table     the lengths of the codes of symbols 0 to 255, in nibbles, low nibble first:
-//	            0 to 11   a length; 0 is a symbol that does not occur
-//	            12 a      2 + a symbols that do not occur
-//	            13 a b    18 + a + 16*b symbols that do not occur
-//	            14 a      the length before once more, 3 + a times
+//	            0 to 12   a length; 0 is a symbol that does not occur
+//	            13 a      2 + a symbols that do not occur
+//	            14 a b    18 + a + 16*b symbols that do not occur
+//	            15 a      the length before once more, 3 + a times
 //	          ends with symbol 255; a last half byte is zero. At least two symbols occur, and the code is
 //	          complete: the sum of 2^-length is 1
 //	sizes     3 * 3 bytes: how long the first three streams are
@@ -30,9 +30,9 @@ package huff
 import "errors"
 
 const (
-	// MaxBits is the longest code. It bounds the decoder's table to 2^11 words, which the first-level cache holds.
-	MaxBits = 11
-	// MaxPlane is the most symbols of a plane: what three bytes of size allow at 11 bits and four streams,
+	// MaxBits is the longest code. It bounds the decoder's table to 2^12 words, which the first-level cache holds.
+	MaxBits = 12
+	// MaxPlane is the most symbols of a plane: what three bytes of size allow at 12 bits and four streams,
 	// rounded down to a power of two.
 	MaxPlane = 1 << 23
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -216,4 +217,53 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal("the slow twin reads something else")
 		}
 	})
+}
+
+// The code is as short as Huffman's where that keeps to the limit, and common symbols are never longer than rare ones.
+func TestLengths(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var c Counts
+		n := rapid.IntRange(2, 256).Draw(t, "n")
+		steep := rapid.Float64Range(0, 0.5).Draw(t, "steep")
+		for i := range n {
+			c[i] = 1 + uint32(math.Min(1e6, math.Exp(steep*float64(i))))
+		}
+		l := lengthsOf(&c)
+		if !l.complete() {
+			t.Fatalf("not a complete code: %v", l)
+		}
+		cost, plain, longest := cost(&c, &l), uint64(0), uint8(0)
+		var heap []uint64
+		for _, n := range c {
+			if n > 0 {
+				heap = append(heap, uint64(n))
+			}
+		}
+		for len(heap) > 1 {
+			slices.Sort(heap)
+			heap[1] += heap[0]
+			plain += heap[1]
+			heap = heap[1:]
+		}
+		for _, n := range l {
+			longest = max(longest, n)
+		}
+		if cost < plain || longest < MaxBits && cost != plain {
+			t.Fatalf("%d bits; without a limit %d", cost, plain)
+		}
+		for a := range l {
+			for b := range l {
+				if c[a] > c[b] && c[b] > 0 && l[a] > l[b] {
+					t.Fatalf("symbol %d is more common than %d and longer", a, b)
+				}
+			}
+		}
+	})
+}
+
+func cost(c *Counts, l *lengths) (sum uint64) {
+	for s, n := range c {
+		sum += uint64(n) * uint64(l[s])
+	}
+	return sum
 }

@@ -1,9 +1,9 @@
 package huff
 
 const (
-	runShort = 12 // of symbols that do not occur
-	runLong  = 13
-	runSame  = 14
+	runShort = 13 // of symbols that do not occur
+	runLong  = 14
+	runSame  = 15
 
 	minShort, minLong, minSame = 2, 18, 3
 	maxShort                   = minShort + 15

@@ -100,8 +100,11 @@ func code(r row, rounds int, level weights.Level) (c coded, err error) {
 			return c, err
 		}
 		err = timed(1, func() error {
-			f := &weights.File{Recipe: weights.Search(ix, s.indexes()...), Read: s.read}
-			return f.Encode(e, wire, bytes.NewReader(r.file))
+			recipe := weights.Search(ix, s.indexes()...)
+			if err := recipe.Refine(bytes.NewReader(r.file), s.read); err != nil {
+				return err
+			}
+			return (&weights.File{Recipe: recipe, Read: s.read}).Encode(e, wire, bytes.NewReader(r.file))
 		})
 		if err != nil {
 			return c, err
@@ -176,7 +179,11 @@ func worker(file, base string) error {
 		return err
 	}
 	defer wire.Close()
-	f := &weights.File{Recipe: weights.Search(ix, s.indexes()...), Read: s.read}
+	recipe := weights.Search(ix, s.indexes()...)
+	if err := recipe.Refine(in, s.read); err != nil {
+		return err
+	}
+	f := &weights.File{Recipe: recipe, Read: s.read}
 	if err := f.Encode(weights.NewEncoder(weights.Dense), wire, in); err != nil {
 		return err
 	}
