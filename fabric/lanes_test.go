@@ -163,6 +163,47 @@ func TestUnequalLanes(t *testing.T) {
 	})
 }
 
+// A router of the release before knows no reports: with it there is one lane and its own way to judge sizes,
+// whoever of the two is the lower. A cut is noticed as ever, and between two new ones nothing changes.
+func TestAnOlderPeer(t *testing.T) {
+	for old := topo.RouterID(1); old <= 2; old++ {
+		t.Run(old.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 3)
+				w.lacks = map[topo.RouterID]uint64{old: wire.FeatureReports}
+				w.latency(1, 2, 20*time.Millisecond)
+				w.latency(1, 3, 20*time.Millisecond)
+				w.latency(2, 3, 20*time.Millisecond)
+				w.startAll()
+				w.untilMeshed(1, 2, 3)
+				full := w.conf.withDefaults().FabricMTU + wire.Overhead
+				w.until("full size", 5*time.Second, func() bool {
+					return w.peer(1, 2).Link.MTU == full && w.peer(2, 1).Link.MTU == full
+				})
+				if got := fmt.Sprint(w.lanesOf(1, 2), w.lanesOf(2, 1)); got != "[used] [used]" {
+					t.Errorf("lanes with an old peer: %s", got)
+				}
+				w.untilLanes(3-old, 3, 2*time.Second, "[used used used used]")
+				w.net.Both(addrOf(1).Addr(), addrOf(2).Addr(), narrowPath)
+				w.until("the black hole is found", 3*time.Second, func() bool {
+					return w.peer(1, 2).Link.MTU == smallDatagram && w.peer(2, 1).Link.MTU == smallDatagram
+				})
+				w.net.Both(addrOf(1).Addr(), addrOf(2).Addr(), wholePath)
+				w.until("full size again", 5*time.Second, func() bool {
+					return w.peer(1, 2).Link.MTU == full && w.peer(2, 1).Link.MTU == full
+				})
+				w.cut(1, 2)
+				took := w.until("relayed", time.Second, func() bool { return w.reaches(1, 2) == "relayed" && w.reaches(2, 1) == "relayed" })
+				if took > 250*time.Millisecond {
+					t.Errorf("noticed after %v", took)
+				}
+				w.heal(1, 2)
+				w.until("direct again", 30*time.Second, func() bool { return w.reaches(1, 2) == "direct" && w.reaches(2, 1) == "direct" })
+			})
+		})
+	}
+}
+
 // A relay knows a neighbour by each of its lanes.
 func TestRelayedByEveryLane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

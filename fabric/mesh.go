@@ -51,6 +51,7 @@ type Env struct {
 // The loop alone changes what is below "owned by the loop"; all others hand it functions.
 type Mesh struct {
 	env      Env
+	offers   uint64    // feature bits of our hello
 	life     uint64    // of this process: unix nanoseconds when it started
 	start    time.Time // when New was called: zero of the probes' clock
 	settings atomic.Pointer[settings]
@@ -111,7 +112,7 @@ func New(env Env) *Mesh {
 	}
 	now := time.Now()
 	m := &Mesh{
-		env: env, life: uint64(now.UnixNano()), start: now, rng: env.Rand,
+		env: env, offers: wire.FeatureReports | wire.FeaturePartial, life: uint64(now.UnixNano()), start: now, rng: env.Rand,
 		poke: make(chan struct{}, 1), inbox: make(chan func(time.Time), inboxSize), over: make(chan struct{}),
 		peers: map[topo.RouterID]*peer{}, reached: map[topo.RouterID]time.Time{}, ways: map[topo.RouterID]*wayMTU{}, refused: map[AnnouncementRefused]bool{},
 	}

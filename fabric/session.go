@@ -83,7 +83,7 @@ func (m *Mesh) greet(epoch uint16) greeting {
 	return greeting{
 		hello: wire.Hello{
 			Epoch: epoch, Lanes: uint8(m.laneCount()), MTU: uint16(m.config().FabricMTU),
-			Features: wire.FeatureReports | wire.FeaturePartial, Suites: seal.Preferred(),
+			Features: m.offers, Suites: seal.Preferred(),
 		},
 		life: m.life,
 	}

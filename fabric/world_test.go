@@ -34,6 +34,8 @@ type world struct {
 	mtu   map[topo.RouterID]int // of routers whose fabric MTU is not the default
 	fewer map[topo.RouterID]int // lanes that a router lacks of worldLanes
 
+	lacks map[topo.RouterID]uint64 // feature bits that a router is too old for
+
 	// When set, these put something between a router and its network, or its device.
 	wrapConn func(topo.RouterID, net.PacketConn) net.PacketConn
 	wrapDev  func(topo.RouterID, tun.Device) tun.Device
@@ -163,6 +165,7 @@ func (w *world) start(ids ...topo.RouterID) {
 				r.routes = s
 			},
 		})
+		r.mesh.offers &^= w.lacks[id]
 		if err := r.mesh.Set(w.config(id), r.cred); err != nil {
 			w.t.Fatalf("set %s: %v", id, err)
 		}
