@@ -20,8 +20,8 @@
 //   - wireguard-go: golang.zx2c4.com/wireguard@latest, in the foreground, keyed through its UAPI socket. MTU 1420, its default;
 //     it has no other settings. ChaCha20-Poly1305 is the protocol's only cipher.
 //   - nebula: github.com/slackhq/nebula v1.11.0. Its cipher is AES (its default), MTU 1300 (its default), routines 2 (one for
-//     each core of the machine where results come from, at most 4), read and write buffers of 10 MiB and tx_queue 1000 for the
-//     sockets and the device, as its example configuration proposes for busy nodes; firewall open; log at error.
+//     each processor, at most 4), socket buffers of 10 MiB and tx_queue 1000, which its example configuration names for busy
+//     nodes; firewall open; log at error.
 //   - raw: no tunnel; the load runs between the underlay addresses. It is the ceiling of the machine and of the generators.
 //
 // # What is measured
@@ -31,7 +31,8 @@
 //     kernel does in soft interrupts is charged to whom it interrupts; so it is for every system.
 //   - udp1200, udp64: the highest rate of UDP packets that arrives with less than 0.1 % loss, searched over offered rates (search.go),
 //     and what arrives when more is offered than can be had. gen.go and sink.go make and take the packets, with sendmmsg and
-//     recvmmsg; the sink looks at intervals, so that it is not woken for each packet. udp1200 has 1,200 octets of UDP payload; udp64 has IP packets of 64 octets.
+//     recvmmsg; the sink looks at intervals, so that it is not woken for each packet. udp1200 has 1,200 octets of UDP payload;
+//     udp64 has IP packets of 64 octets.
 //   - rtt: ICMP echo, 64 octets, every millisecond, received with the kernel's time stamp so that a slow prober adds nothing; on an idle
 //     tunnel, and beside one TCP flow that fills it. p50 and p99.
 //   - relay (Galleon alone): routers a, b and c, where a and c have no underlay path to each other: one flow from a to c, which b
