@@ -1,7 +1,6 @@
 package route
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -253,58 +252,6 @@ func appendLinks(b []Link, r *linkstate.Record) []Link {
 		b = append(b, Link{r.Origin, l.To, l.RTT, l.LossPPM, l.RateMbps, l.MTU, l.Up, l.RTT95, l.Price})
 	}
 	return b
-}
-
-// load takes an Input, for Compute.
-func (e *Engine) load(in Input) {
-	links := slices.Clone(in.Links)
-	order := func(a, b Link) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) }
-	if !slices.IsSortedFunc(links, order) {
-		slices.SortStableFunc(links, order)
-	}
-	ids := append(make([]topo.RouterID, 0, len(links)/4), in.Self)
-	for i, l := range links {
-		if l.From == l.To {
-			continue
-		}
-		if i == 0 || links[i-1].From != l.From {
-			ids = append(ids, l.From)
-		}
-		ids = append(ids, l.To)
-	}
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	said, draining := make([][]Link, len(ids)), make([]bool, len(ids))
-	for from := 0; from < len(links); {
-		to := from + 1
-		for to < len(links) && links[to].From == links[from].From {
-			to++
-		}
-		if u, ok := slices.BinarySearch(ids, links[from].From); ok {
-			said[u] = unique(links[from:to])
-		}
-		from = to
-	}
-	for u, id := range ids {
-		draining[u] = in.Draining[id]
-	}
-	e.mtu = in.FabricMTU
-	e.reset(in.Intent, ids, said, draining)
-	e.compute(time.Time{})
-	e.offers = slices.Clone(in.Announcements)
-	e.group()
-	e.choose(time.Time{})
-}
-
-// unique keeps the last word about each link, and none about a link to itself.
-func unique(ls []Link) []Link {
-	out := ls[:0]
-	for i, l := range ls {
-		if l.To != l.From && (i+1 == len(ls) || ls[i+1].To != l.To) {
-			out = append(out, l)
-		}
-	}
-	return out
 }
 
 // compute brings the ways of all planes up to date.
