@@ -46,6 +46,9 @@ func (m *Mesh) linkDown(p *peer, now time.Time) bool {
 // probeAll sends every neighbour the probes of this slot. They go out one by one, since they are few, from a
 // buffer that is made once.
 func (m *Mesh) probeAll(now time.Time) {
+	if m.viewDue {
+		m.show() // before these probes tell the peers that their lanes were heard, and they use them
+	}
 	for _, p := range m.peers {
 		if p.link == nil {
 			continue
@@ -84,7 +87,7 @@ func (m *Mesh) heard(h heardProbe) {
 			m.moved(h.at, p, h.from)
 		} else {
 			p.link.from[h.lane] = h.from
-			m.show()
+			m.viewDue = true
 		}
 	}
 	m.judged(h.at, p, p.link.heard(h))

@@ -84,6 +84,7 @@ type Mesh struct {
 	stale      time.Time // when the routes became so; zero while they are not
 	calmUntil  time.Time // no computation before
 	wordDue    bool      // our own record may have changed
+	viewDue    bool      // the data path must learn addresses of lanes
 	probeBody  []byte
 	probePkt   []byte
 	probedAt   time.Time

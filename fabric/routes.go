@@ -218,6 +218,7 @@ func (m *Mesh) hasWay(id topo.RouterID) bool {
 
 // show gives the data path a new view.
 func (m *Mesh) show() {
+	m.viewDue = false
 	me := m.me()
 	v := &view{
 		self: m.conf.Self, mtu: m.conf.FabricMTU, table: m.table,
