@@ -39,7 +39,7 @@
 //     relays, over one flow from a to b, in the same cluster and round.
 //   - rss (Galleon alone): resident memory of a router with 100 idle peers; see rss_linux.go.
 //
-// Before each system it is looked whether the machine is idle, and the time that a host took is noted: figures of a machine that others
+// Before each system it is waited for the machine to be idle, and the time that a host took is noted: figures of a machine that others
 // use at the same time are worth little.
 //
 // A ratio is one of medians over the rounds. A figure that could not be had is null in the JSON on the last line and has a line with the
