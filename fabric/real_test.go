@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // The same mesh over the kernel's UDP, on the loopback interface: what the simulated network leaves out
 // is batches, don't-fragment and the real clock.
 func TestOverTheKernelsUDP(t *testing.T) {
-	a, b := realPair(t, 1400)
+	a, b, meshes := realPair(t, 1400)
 	for _, pkt := range [][]byte{packet(host4(1), host4(2), 1400, "x"), packet(host6(1), host6(2), 60, "x")} {
 		deadline := time.After(10 * time.Second)
 		retry := time.NewTicker(20 * time.Millisecond)
@@ -35,10 +36,32 @@ func TestOverTheKernelsUDP(t *testing.T) {
 			}
 		}
 	}
+	deadline := time.Now().Add(10 * time.Second)
+	for _, m := range meshes {
+		for laneStates(m) != "used used used used" {
+			if time.Now().After(deadline) {
+				t.Fatalf("lanes: %s", laneStates(m))
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+}
+
+// laneStates is how a mesh of two sees its lanes.
+func laneStates(m *Mesh) string {
+	var s []string
+	for _, p := range m.Status().Peers {
+		if p.Link != nil {
+			for _, n := range p.Link.Lanes {
+				s = append(s, n.State)
+			}
+		}
+	}
+	return strings.Join(s, " ")
 }
 
 // realPair is two meshed routers over 127.0.0.1.
-func realPair(t testing.TB, mtu int) (a, b *tuntest.Fake) {
+func realPair(t testing.TB, mtu int) (a, b *tuntest.Fake, meshes []*Mesh) {
 	t.Helper()
 	root, err := keys.NewRoot(cluster, time.Now(), rand.Reader)
 	if err != nil {
@@ -52,7 +75,7 @@ func realPair(t testing.TB, mtu int) (a, b *tuntest.Fake) {
 	var socks []*underlay.Socket
 	var creds []*keys.Credential
 	for id := topo.RouterID(1); id <= 2; id++ {
-		s, err := underlay.Listen(netip.MustParseAddrPort("127.0.0.1:0"), underlay.Options{})
+		s, err := underlay.Listen(netip.MustParseAddrPort("127.0.0.1:0"), underlay.Options{Lanes: 4})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,6 +97,7 @@ func realPair(t testing.TB, mtu int) (a, b *tuntest.Fake) {
 	devs := []*tuntest.Fake{tuntest.New("galleon0", mtu), tuntest.New("galleon0", mtu)}
 	for i := range devs {
 		m := New(Env{Socket: socks[i], Device: devs[i]})
+		meshes = append(meshes, m)
 		c := conf
 		c.Self = topo.RouterID(i + 1)
 		c.Announce = conf.Routers[i].Grants
@@ -90,5 +114,5 @@ func realPair(t testing.TB, mtu int) (a, b *tuntest.Fake) {
 			}
 		})
 	}
-	return devs[0], devs[1]
+	return devs[0], devs[1], meshes
 }
