@@ -110,9 +110,13 @@ func (c *coder) choose(p []byte) byte {
 		return planeConst
 	}
 	var counts huff.Counts
-	counts.Sample(p)
+	if len(p) <= zstdSample {
+		counts.Count(p)
+	} else {
+		counts.Look(p)
+	}
 	best, size := byte(planeRaw), worthwhile
-	if e := max(entropy(&counts)/8, 1./8); e < size && counts.Used() > 1 {
+	if e := max(entropy(&counts)/8, 1./8); e < size {
 		best, size = planeHuff, e
 	}
 	if parts := partsEntropy(p) / 8; parts < size*varied {
@@ -132,7 +136,7 @@ func partsEntropy(p []byte) float64 {
 	sum, n := 0.0, 0
 	for rest := p; len(rest) >= partSize; rest = rest[partSize:] {
 		var counts huff.Counts
-		counts.Sample(rest[:partSize])
+		counts.Look(rest[:partSize])
 		sum += max(1, entropy(&counts))
 		n++
 	}

@@ -17,13 +17,40 @@ type File struct {
 	piece, base, frame []byte
 }
 
+// Memory is a source whose bytes are all there: its pieces are coded where they lie.
+type Memory []byte
+
+// ReadAt is io.ReaderAt.
+func (m Memory) ReadAt(p []byte, at int64) (int, error) {
+	if at < 0 || at > int64(len(m)) {
+		return 0, io.EOF
+	}
+	n := copy(p, m[at:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// take gives n bytes at of a source; they are only borrowed.
+func (f *File) take(src io.ReaderAt, at int64, n int) ([]byte, error) {
+	if m, ok := src.(Memory); ok && at <= int64(len(m)) && int64(n) <= int64(len(m))-at {
+		return m[at:][:n:n], nil
+	}
+	p := grow(&f.piece, n)
+	if got, err := src.ReadAt(p, at); got < n {
+		return nil, fmt.Errorf("read %d bytes at %d to code them: %w", n, at, err)
+	}
+	return p, nil
+}
+
 // AppendFrame appends the frame of a place. Offset is where the place's segment begins in the source.
 func (f *File) AppendFrame(e *Encoder, dst []byte, p Place, src io.ReaderAt, offset int64) ([]byte, error) {
 	s := &f.Recipe.Segments[p.Segment]
 	at, n := f.Recipe.Extent(p)
-	piece := grow(&f.piece, n)
-	if got, err := src.ReadAt(piece, offset+at); got < n {
-		return dst, fmt.Errorf("read %d bytes at %d to code them: %w", n, offset+at, err)
+	piece, err := f.take(src, offset+at, n)
+	if err != nil {
+		return dst, err
 	}
 	base, err := f.baseOf(p, n, at)
 	if err != nil {

@@ -3,10 +3,7 @@ package weights
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
-
-	"lukechampine.com/blake3"
 
 	"github.com/galleon-net/galleon/replication/weights/table"
 )
@@ -22,14 +19,6 @@ const (
 
 	version = 1
 )
-
-// Sum is a BLAKE3.
-type Sum [32]byte
-
-func (s Sum) String() string { return hex.EncodeToString(s[:]) }
-
-// SumOf names a piece.
-func SumOf(piece []byte) Sum { return blake3.Sum256(piece) }
 
 // Mode is how a piece is in its frame. The numbers are in frames.
 type Mode uint8

@@ -59,20 +59,26 @@ const (
 	spread = 6
 )
 
+// Look counts an eighth of p, for an estimate.
+func (c *Counts) Look(p []byte) {
+	*c = Counts{}
+	var t tally
+	for i := 0; i < len(p); i += sampleOf * sampleRun {
+		t.count(p[i:min(i+sampleRun, len(p))])
+	}
+	t.addTo(c)
+}
+
 // Sample counts an eighth of a long p (all of a short one), and then one of each symbol near to one that
 // was seen. With such counts a plane is coded a fiftieth longer at the most, in half the time; should a symbol occur
 // that was not foreseen, Encode says so. It reports whether the counts are of everything.
 func (c *Counts) Sample(p []byte) (all bool) {
-	*c = Counts{}
 	if len(p) < sampleFrom {
+		*c = Counts{}
 		c.Count(p)
 		return true
 	}
-	var t tally
-	for i := 0; i+sampleRun <= len(p); i += sampleOf * sampleRun {
-		t.count(p[i : i+sampleRun])
-	}
-	t.addTo(c)
+	c.Look(p)
 	var near Counts
 	for s, n := range c {
 		if n != 0 {

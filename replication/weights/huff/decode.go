@@ -13,6 +13,8 @@ const (
 	perWord = 4
 	// atMost is how many symbols one look-up gives at the most: six fit in a word beside the two counts.
 	atMost = 6
+	// fastFrom is from how many symbols on the table of many pays for being made.
+	fastFrom = 8 << 10
 )
 
 // Decoder decodes planes, one at a time. The zero value is ready; it is 57 KiB.
@@ -65,7 +67,10 @@ func (d *Decoder) Decode(dst, src []byte) error {
 		out[i] = dst[min(i*quarter, len(dst)):min((i+1)*quarter, len(dst))]
 	}
 	var st [streams]state
-	d.fast(&st, &in, &out)
+	if len(dst) >= fastFrom {
+		d.join(&l)
+		d.fast(&st, &in, &out)
+	}
 	for i := range streams {
 		if err := d.slow(st[i], in[i], out[i]); err != nil {
 			return err
@@ -91,20 +96,31 @@ func (d *Decoder) build(l *lengths) {
 			d.one[i] = uint16(s)<<8 | uint16(n)
 		}
 	}
+}
+
+// join makes many out of one. An entry is its first symbol and the entry of the bits behind it, which is made already because it
+// is smaller, without the symbols that need bits from beyond.
+func (d *Decoder) join(l *lengths) {
+	const low = 1<<bitsShift - 1
 	for i := range d.many {
-		var symbols uint64
-		used, count := 0, 0
-		for rest := i; count < atMost; count++ {
-			o := d.one[rest&tableMask]
-			n := int(o & 0xff)
-			if used+n > MaxBits {
-				break
-			}
-			symbols |= uint64(o>>8) << (8 * count)
-			used += n
-			rest >>= n
+		o := d.one[i]
+		first := int(o & 0xff)
+		var rest uint64
+		if i > 0 {
+			rest = d.many[i>>(first&15)]
 		}
-		d.many[i] = symbols | uint64(used)<<bitsShift | uint64(count)<<countShift
+		symbols, used, count := rest&low, int(rest>>bitsShift&63), int(rest>>countShift)
+		for i == 0 && (count+1)*first+first <= MaxBits && count+1 < atMost { // all bits zero: its own rest
+			symbols |= uint64(o>>8) << (8 * count)
+			used += first
+			count++
+		}
+		for used+first > MaxBits || count+1 > atMost {
+			count--
+			used -= int(l[byte(symbols>>(8*count))])
+			symbols &^= 0xff << (8 * count)
+		}
+		d.many[i] = uint64(o>>8) | symbols<<8 | uint64(used+first)<<bitsShift | uint64(count+1)<<countShift
 	}
 }
 

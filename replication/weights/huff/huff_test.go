@@ -29,7 +29,7 @@ func encode(src []byte) []byte {
 
 func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.IntRange(2, 5000).Draw(t, "n")
+		n := rapid.OneOf(rapid.IntRange(2, 5000), rapid.IntRange(fastFrom, 4*fastFrom)).Draw(t, "n")
 		shape := rapid.Float64Range(0.05, 20).Draw(t, "shape")
 		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		src := make([]byte, n)
@@ -65,7 +65,12 @@ func slowDecode(src []byte, n int) (out []byte) {
 	if err != nil {
 		return nil
 	}
-	codes := l.codes()
+	symbols := map[uint32]byte{}
+	for s, c := range l.codes() {
+		if c != noCode {
+			symbols[c] = byte(s)
+		}
+	}
 	sizes := src[:sizeLen]
 	src = src[sizeLen:]
 	for i := range streams {
@@ -78,18 +83,14 @@ func slowDecode(src []byte, n int) (out []byte) {
 		quarter := (n + 3) / 4
 		for k := min(i*quarter, n); k < min((i+1)*quarter, n); k++ {
 			code, length := uint32(0), uint32(0)
-			found := -1
-			for found < 0 {
+			found, ok := byte(0), false
+			for !ok {
 				code |= uint32(part[bit>>3]>>(bit&7)&1) << length
 				length++
 				bit++
-				for s, c := range codes {
-					if c == code|length<<16 { // never noCode
-						found = s
-					}
-				}
+				found, ok = symbols[code|length<<16]
 			}
-			out = append(out, byte(found))
+			out = append(out, found)
 		}
 	}
 	return out
@@ -200,13 +201,13 @@ func TestCorrupt(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, n := range []int{2, 5, 100, 3000} {
+	for _, n := range []int{2, 5, 100, 3000, fastFrom, 2 * fastFrom} {
 		src := append(gaussian(n), 1, 2)
 		f.Add(n+2, encode(src))
 	}
 	var d Decoder
 	f.Fuzz(func(t *testing.T, n int, src []byte) {
-		if n < 0 || n > 1<<12 { // the twin is slow
+		if n < 0 || n > 4*fastFrom { // the twin is slow
 			return
 		}
 		dst := make([]byte, n)
