@@ -35,8 +35,8 @@ type Rates struct {
 
 // firstRates are what is assumed before anything was seen.
 var firstRates = [levels]Rate{
-	Plain:   {4e9, 1},
-	Swift:   {3e9, 1},
+	Plain:   {3e9, 1},
+	Swift:   {2.5e9, 1},
 	Dense:   {600e6, 0.67},
 	Densest: {400e6, 0.66},
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 )
 
@@ -12,6 +13,7 @@ type row struct {
 	file []byte
 	base []byte // nil when the destination has nothing
 	bf16 bool   // elements of BF16 throughout
+	part *row   // the same with the tensors alone that changed, to be compared
 	note string // what was made, to be printed
 }
 
@@ -25,7 +27,7 @@ const (
 )
 
 // synthetic cases by name, in the order of the table.
-var synthetic = []string{"bf16", "f32", "f16", "fp8-e4m3", "fp8-e5m2", "gguf-q8_0", "gguf-q4_0", "gguf-q4_k", "rl-1", "rl-7", "tune", "lora", "reshard"}
+var synthetic = []string{"bf16", "f32", "f16", "fp8-e4m3", "fp8-e5m2", "gguf-q8_0", "gguf-q4_0", "gguf-q4_k", "rl-1", "rl-7", "tune", "lora", "reshard", "noise"}
 
 // npmCases are packages whose models are measured; the last is the newer of two versions.
 var npmCases = []struct{ name, newer, older string }{
@@ -40,6 +42,10 @@ func (o *options) make(name string) row {
 	size := o.size << 20
 	r := row{name: name}
 	bytesEach := 2
+	if name == "noise" {
+		r.file = noise(size)
+		return r
+	}
 	if c, ok := codings[name]; ok {
 		bytesEach = int(c.dtype.Block())
 		list := model(o.seed, size/bytesEach)
@@ -76,6 +82,7 @@ func (o *options) make(name string) row {
 	}
 	if name == "lora" {
 		r.note += fmt.Sprintf("; changed tensors are %.3f of the file", changedShare(a, b))
+		r.part = &row{base: safetensors(a[:adapters]), file: safetensors(b[:adapters])}
 	}
 	return r
 }
@@ -115,4 +122,11 @@ func (o *options) rows(ctx context.Context, use func(row) error, missing func(na
 		}
 	}
 	return ctx.Err()
+}
+
+// noise is a file that nothing can make shorter.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(b) // it never fails
+	return b
 }

@@ -18,6 +18,7 @@
 //	             the weights' own size
 //	lora         rank 16 merged into the tensors that adapters usually are on (q and v, two of seven), the product's size 2 % of the weights'
 //	reshard      the same tensors under other names, in another order, two of them cut along rows and one along columns
+//	noise        random bytes: what is lost where nothing can be gained
 //	npm-*        what packages of the npm registry ship as models: the files as they are, joined (largest first, up to -size MiB)
 //	npm-step     two versions of one of them, the older at the destination
 //

@@ -25,6 +25,7 @@ type options struct {
 	seed     uint64
 	only     []string
 	peers    bool
+	level    weights.Level
 	cache    string
 	zstdPath string
 }
@@ -39,7 +40,7 @@ func main() {
 		}
 		return
 	}
-	o := &options{}
+	o := &options{level: weights.Dense}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = os.TempDir()
@@ -50,6 +51,15 @@ func main() {
 	flag.BoolVar(&o.peers, "peers", true, "measure zstd and content-defined chunks beside it")
 	flag.StringVar(&o.cache, "cache", filepath.Join(cache, "galleon-bench"), "where packages of the npm registry are kept")
 	only := flag.String("only", "", "cases, with commas between them; all when empty")
+	flag.Func("level", "plain, swift, dense (the default) or densest", func(name string) error {
+		for l := weights.Plain; l <= weights.Densest; l++ {
+			if l.String() == name {
+				o.level = l
+				return nil
+			}
+		}
+		return errors.New("no such level")
+	})
 	flag.Parse()
 	if *only != "" {
 		o.only = strings.Split(*only, ",")
@@ -99,13 +109,20 @@ func run(ctx context.Context, o *options) error {
 
 // measure makes all figures of a case. What a peer cannot give is nil and said on the way.
 func (o *options) measure(ctx context.Context, r row) (result, error) {
-	c, err := code(r, o.rounds, weights.Dense)
+	c, err := code(r, o.rounds, o.level)
 	if err != nil {
 		return result{}, err
 	}
 	res := result{
 		Case: r.name, Raw: len(r.file), Galleon: c.bytes, Ratio: rounded(float64(c.bytes) / float64(len(r.file))),
 		Index: rounded(c.index), Encode: rounded(c.encode), Decode: rounded(c.decode), modes: fmt.Sprint(c.modes),
+	}
+	if r.part != nil {
+		alone, err := code(*r.part, 1, o.level)
+		if err != nil {
+			return result{}, err
+		}
+		res.modes += fmt.Sprintf(" %.3f times what the changed tensors take alone", float64(c.bytes)/float64(alone.bytes))
 	}
 	mib, err := peak(r)
 	if err != nil {
