@@ -113,7 +113,7 @@ func (m *Merger) opens(pkt []byte, meta Meta, partial bool) bool {
 	l4 := pkt[meta.Start:]
 	head, gso := 0, None
 	switch v6 := pkt[0]>>4 == 6; {
-	case v6 && meta.Start != head6, !v6 && meta.Start != head4, !v6 && Sum(0, pkt[:head4]) != 0xffff:
+	case v6 && meta.Start != head6, !v6 && meta.Start != head4, !v6 && !rightHeader(pkt[:head4]):
 		return false
 	case meta.Offset == tcpSum && m.joins.TCP && len(l4) >= minTCP:
 		head, gso = int(l4[12]>>4)*4, TCP4
@@ -167,7 +167,7 @@ func (m *Merger) continues(pkt []byte) bool {
 		// All but total length, identification and checksum.
 		if binary.BigEndian.Uint16(b[4:]) != m.ipID+uint16(m.count) || int(binary.BigEndian.Uint16(b[2:])) != len(b) ||
 			binary.BigEndian.Uint32(a[6:]) != binary.BigEndian.Uint32(b[6:]) ||
-			binary.BigEndian.Uint64(a[12:]) != binary.BigEndian.Uint64(b[12:]) || Sum(0, b[:head4]) != 0xffff {
+			binary.BigEndian.Uint64(a[12:]) != binary.BigEndian.Uint64(b[12:]) || !rightHeader(b[:head4]) {
 			return false
 		}
 	} else if a[2] != b[2] || a[3] != b[3] || !bytes.Equal(a[6:head6], b[6:head6]) || int(binary.BigEndian.Uint16(b[4:])) != len(b)-head6 {
@@ -204,14 +204,24 @@ func (m *Merger) right(pkt []byte, partial bool) bool {
 		} else { // the payload is shorter than its headers, so that pkt lies over them too
 			sum = add(sum, Sum(0, m.under[m.lain-l4:m.lain]))
 		}
-		if sum != 0xffff {
+		if sum != 0xffff || m.doubled(m.first[:]) {
 			m.open = false
 			return false
 		}
 		m.whole = false
 	}
-	return partial || add(pseudo(pkt, m.protocol(), len(pkt)-m.meta.Start), Sum(0, pkt[m.meta.Start:])) == 0xffff
+	return partial || add(pseudo(pkt, m.protocol(), len(pkt)-m.meta.Start), Sum(0, pkt[m.meta.Start:])) == 0xffff && !m.doubled(pkt)
 }
+
+// doubled says that the checksum is zero in its other spelling, all ones. It is right, but nobody who computes
+// it writes it so, but for UDP.
+func (m *Merger) doubled(pkt []byte) bool {
+	at := m.meta.Start + m.meta.Offset
+	return m.meta.Offset != udpSum && pkt[at]&pkt[at+1] == 0xff
+}
+
+// rightHeader says that the checksum of an IPv4 header is the one that headerSum would write.
+func rightHeader(h []byte) bool { return Sum(0, h) == 0xffff && h[10]&h[11] != 0xff }
 
 // extend joins pkt, which lies with its header over the payload before, to the open packet.
 func (m *Merger) extend(pkt []byte) {

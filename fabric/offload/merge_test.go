@@ -2,6 +2,7 @@ package offload
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"testing"
 
@@ -152,6 +153,40 @@ func TestAWrongChecksumIsNotMadeRight(t *testing.T) {
 				t.Error("a packet by itself lost its checksum")
 			}
 		}
+	}
+}
+
+// Zero has two spellings in one's complement, and both are right. The one that nobody writes stays as it came.
+func TestTheOtherSpellingOfZeroIsKept(t *testing.T) {
+	for _, at := range []int{head4 + tcpSum, 10} {
+		r := rand.New(rand.NewPCG(1, 2))
+		build := func(i int, id uint16) []byte {
+			return spec{payload: 100, id: id + uint16(i), seq: uint32(100 * i), flags: tcpACK}.build(r)
+		}
+		// What makes the sum zero: the header's by the identification, TCP's by the end of the payload.
+		id := uint16(0)
+		if at == 10 {
+			id = binary.BigEndian.Uint16(build(1, 0xffff)[at:])
+		}
+		m := NewMerger(0, 8, both)
+		var want [][]byte
+		for i := range 3 {
+			pkt := build(i, id-1)
+			if i == 1 {
+				if end := pkt[len(pkt)-2:]; at != 10 {
+					binary.BigEndian.PutUint16(end, add(binary.BigEndian.Uint16(end), binary.BigEndian.Uint16(pkt[at:])))
+					pkt[at], pkt[at+1] = 0, 0
+				}
+				if pkt[at]|pkt[at+1] != 0 {
+					t.Fatalf("the sum at %d is %x", at, pkt[at:at+2])
+				}
+				pkt[at], pkt[at+1] = 0xff, 0xff
+			}
+			want = append(want, pkt)
+			put(m, pkt, false)
+		}
+		got, _ := split(m.Packets())
+		compare(t, got, want, true)
 	}
 }
 
