@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"github.com/galleon-net/galleon/fabric/offload"
 	"github.com/galleon-net/galleon/fabric/topo"
 )
 
@@ -112,15 +111,20 @@ func (p *ipPacket) decapsulate(outer uint8) bool {
 	return true
 }
 
-// mark writes the ECN field.
+// mark writes the ECN field. An IPv4 header's checksum follows by what changed (RFC 1624), so that a wrong one
+// arrives as wrong as it was sent.
 func (p *ipPacket) mark(ecn uint8) {
+	if p.ecn() == ecn {
+		return
+	}
+	before := binary.BigEndian.Uint16(p.pkt)
 	p.tos = p.tos&^ecnMask | ecn
 	if p.pkt[0]>>4 == 6 {
 		p.pkt[1] = p.pkt[1]&^(ecnMask<<4) | ecn<<4
 		return
 	}
 	p.pkt[1] = p.tos
-	head := p.pkt[:int(p.pkt[0]&15)*4]
-	p.pkt[10], p.pkt[11] = 0, 0
-	binary.BigEndian.PutUint16(p.pkt[10:], ^offload.Sum(0, head))
+	sum := uint32(^binary.BigEndian.Uint16(p.pkt[10:])) + uint32(^before) + uint32(binary.BigEndian.Uint16(p.pkt))
+	sum = sum>>16 + sum&0xffff
+	binary.BigEndian.PutUint16(p.pkt[10:], ^uint16(sum>>16+sum&0xffff))
 }
