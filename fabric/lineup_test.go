@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/galleon-net/galleon/fabric/fib"
+	"github.com/galleon-net/galleon/fabric/health"
 	"github.com/galleon-net/galleon/fabric/seal"
 	"github.com/galleon-net/galleon/fabric/topo"
 	"github.com/galleon-net/galleon/fabric/tun"
@@ -51,14 +52,32 @@ func prefix(s string) topo.SegPrefix {
 	return topo.SegPrefix{Prefix: netip.MustParsePrefix(s)}
 }
 
+// lineupOf is how a lineup differs from what routers are today.
+type lineupOf struct {
+	devices [4]tun.Offloads // by router
+	lanes   int             // of each pair
+	old     bool            // nobody delivers partial checksums
+}
+
+// today is what newLineup makes.
+func today() lineupOf {
+	o := offloadsHere()
+	return lineupOf{devices: [4]tun.Offloads{{}, o, o, o}, lanes: 1, old: oldPeers}
+}
+
 func newLineup(t testing.TB) *lineup {
+	t.Helper()
+	return today().build(t)
+}
+
+func (of lineupOf) build(t testing.TB) *lineup {
 	t.Helper()
 	l := &lineup{}
 	now := time.Unix(1_800_000_000, 0)
 	next := map[topo.RouterID]map[topo.RouterID]topo.RouterID{1: {2: 2, 3: 2}, 2: {1: 1, 3: 3}, 3: {2: 2, 1: 2}}
 	for self := topo.RouterID(1); self <= 3; self++ {
 		l.wires[self] = &wires{}
-		l.tuns[self] = tuntest.New("galleon0", 1400)
+		l.tuns[self] = tuntest.NewWith("galleon0", 1400, of.devices[self])
 		f := &forwarder{socket: l.wires[self], device: l.tuns[self], probes: make(chan heardProbe, 1)}
 		f.confirmed = func(topo.RouterID, uint16) {}
 		f.stranded = func(topo.RouterID) {}
@@ -80,11 +99,16 @@ func newLineup(t testing.TB) *lineup {
 			entries = append(entries, own, own6)
 			hops[r] = fib.Hop{Next: next[self][r], MTU: 1400}
 			fc := &face{id: r, ring: seal.NewKeyring(self, r)}
-			fc.partial.Store(true)
+			fc.partial.Store(!of.old)
+			var lanes [health.Slots]uint8
+			for i := range lanes {
+				lanes[i] = uint8(i % of.lanes)
+			}
+			fc.lanes.store(lanes)
 			var secret seal.Secret
 			p := topo.PairOf(self, r)
 			secret[0], secret[1] = byte(p.A), byte(p.B)
-			if err := fc.ring.Install(seal.Offer{Epoch: 1, Secret: secret, Suite: seal.AES128GCM, Lanes: 1}, now); err != nil {
+			if err := fc.ring.Install(seal.Offer{Epoch: 1, Secret: secret, Suite: seal.AES128GCM, Lanes: of.lanes}, now); err != nil {
 				t.Fatal(err)
 			}
 			if err := fc.ring.Confirm(1, now); err != nil {
@@ -124,6 +148,47 @@ func (l *lineup) outAll(r topo.RouterID, pkts ...tun.Packet) []underlay.Packet {
 	}
 	o.flush()
 	return l.wires[r].sent
+}
+
+// pump is a round of r's ingress with what is in its device, as many rounds as it takes.
+func (l *lineup) pump(t testing.TB, r topo.RouterID, arena []byte, pkts []tun.Packet) []underlay.Packet {
+	t.Helper()
+	l.wires[r].sent = nil
+	for {
+		if l.tuns[r].Waiting() == 0 {
+			return l.wires[r].sent
+		}
+		n, err := l.tuns[r].ReadBatch(arena, pkts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := l.outw[r]
+		o.begin()
+		for _, p := range pkts[:n] {
+			o.packet(p)
+		}
+		o.flush()
+	}
+}
+
+// neighbours gives two routers a link.
+func (l *lineup) neighbours(a, b topo.RouterID) {
+	for range 2 {
+		v := *l.f[a].view.Load()
+		addr := addrOf(b)
+		v.faces[b].addr.Store(&addr)
+		v.faces[b].usable.Store(true)
+		v.byAddr[addr] = v.faces[b]
+		hops := map[topo.RouterID]fib.Hop{b: {Next: b, MTU: 1400}}
+		for r := topo.RouterID(1); r <= 3; r++ {
+			if h, ok := v.table.Hop(r); ok && r != b {
+				hops[r] = h
+			}
+		}
+		v.table = fib.Build(v.table.Entries(), hops)
+		l.f[a].view.Store(&v)
+		a, b = b, a
+	}
 }
 
 // passed is what became of datagrams.
@@ -174,6 +239,15 @@ func (l *lineup) dropped(r topo.RouterID) map[string]uint64 {
 		}
 	}
 	return d
+}
+
+// forget makes the counts of drops zero.
+func (l *lineup) forget() {
+	for _, f := range l.f[1:] {
+		for i := range f.drops {
+			f.drops[i].Store(0)
+		}
+	}
 }
 
 func (l *lineup) wantDropped(t *testing.T, r topo.RouterID, reasons ...string) {

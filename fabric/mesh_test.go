@@ -19,6 +19,8 @@ var chaosSeeds int
 
 func TestMain(m *testing.M) {
 	flag.IntVar(&chaosSeeds, "chaos", 2, "how many seeds of chaos")
+	flag.BoolVar(&noOffloads, "no-offloads", false, "TUN devices and sockets as an old kernel has them")
+	flag.BoolVar(&oldPeers, "old-peers", false, "routers that deliver no partial checksums")
 	flag.BoolVar(&verbose, "events", false, "print the events of the worlds")
 	flag.Parse()
 	os.Exit(m.Run())

@@ -75,7 +75,7 @@ func realPair(t testing.TB, mtu int) (a, b *tuntest.Fake, meshes []*Mesh) {
 	var socks []*underlay.Socket
 	var creds []*keys.Credential
 	for id := topo.RouterID(1); id <= 2; id++ {
-		s, err := underlay.Listen(netip.MustParseAddrPort("127.0.0.1:0"), underlay.Options{Lanes: 4})
+		s, err := underlay.Listen(netip.MustParseAddrPort("127.0.0.1:0"), socketHere())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,10 +94,11 @@ func realPair(t testing.TB, mtu int) (a, b *tuntest.Fake, meshes []*Mesh) {
 				prefix(netip.PrefixFrom(netip.MustParseAddr(host6(id)), 32).Masked().String())},
 		})
 	}
-	devs := []*tuntest.Fake{tuntest.New("galleon0", mtu), tuntest.New("galleon0", mtu)}
+	devs := []*tuntest.Fake{tuntest.NewWith("galleon0", mtu, offloadsHere()), tuntest.NewWith("galleon0", mtu, offloadsHere())}
 	for i := range devs {
 		m := New(Env{Socket: socks[i], Device: devs[i]})
 		meshes = append(meshes, m)
+		m.offers &^= lacksHere()
 		c := conf
 		c.Self = topo.RouterID(i + 1)
 		c.Announce = conf.Routers[i].Grants

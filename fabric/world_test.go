@@ -136,7 +136,7 @@ func (w *world) start(ids ...topo.RouterID) {
 	w.t.Helper()
 	for _, id := range ids {
 		r := w.routers[id]
-		r.dev = tuntest.New("galleon0", w.config(id).withDefaults().FabricMTU)
+		r.dev = tuntest.NewWith("galleon0", w.config(id).withDefaults().FabricMTU, offloadsHere())
 		dev := tun.Device(r.dev)
 		var conns []net.PacketConn
 		for lane := range worldLanes - w.fewer[id] {
@@ -165,7 +165,7 @@ func (w *world) start(ids ...topo.RouterID) {
 				r.routes = s
 			},
 		})
-		r.mesh.offers &^= w.lacks[id]
+		r.mesh.offers &^= (w.lacks[id] | lacksHere())
 		if err := r.mesh.Set(w.config(id), r.cred); err != nil {
 			w.t.Fatalf("set %s: %v", id, err)
 		}

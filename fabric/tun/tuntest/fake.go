@@ -110,6 +110,9 @@ func (f *Fake) Delivered() <-chan []byte { return f.out }
 // forgotten.
 func (f *Fake) Whole() <-chan tun.Packet { return f.whole }
 
+// Waiting is how many packets went in and were not read yet.
+func (f *Fake) Waiting() int { return len(f.in) }
+
 // Drops counts the packets lost in both directions.
 func (f *Fake) Drops() uint64 { return f.dropped.Load() + f.lost.Load() }
 
