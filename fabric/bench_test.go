@@ -15,7 +15,6 @@ import (
 type sink struct {
 	tun.Device
 	sent []underlay.Packet
-	n    int // packets written to the device
 }
 
 func (s *sink) ReadBatch(int, []underlay.Packet) (int, error) { panic("not read in these tests") }

@@ -20,7 +20,6 @@ type mix struct {
 	tame       bool // nothing that a router on the way must change or refuse
 	least      int  // packets of a super-packet: one of one is not what kernels make
 	most       int  // kernels take 128 of UDP
-	seq        uint32
 }
 
 // parcel is what a host gives its device at once, and the packets that must come out at the far end: whole,
