@@ -30,7 +30,7 @@ type state struct {
 }
 
 //go:noescape
-func expand(s *state, key, h *byte)
+func expand(keys *[roundKeys][16]byte, key, h *byte)
 
 //go:noescape
 func mul(dst, a, b *byte)
@@ -58,7 +58,7 @@ func faster(key []byte, std cipher.AEAD) cipher.AEAD {
 	}
 	g := &fast{std: std}
 	var e, h [16]byte
-	expand(&g.s, &key[0], &e[0])
+	expand(&g.s.keys, &key[0], &e[0])
 	// H with its octets reversed, times x: a shift to the left, and the polynomial for what is shifted out.
 	lo, hi := binary.BigEndian.Uint64(e[8:]), binary.BigEndian.Uint64(e[:8])
 	out := -(hi >> 63)

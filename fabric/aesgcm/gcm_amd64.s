@@ -406,9 +406,9 @@ finish:
 	PXOR X1, X0                   \
 	MOVOU X0, at(R8)
 
-// func expand(s *state, key, h *byte)
+// func expand(keys *[roundKeys][16]byte, key, h *byte)
 TEXT ·expand(SB), NOSPLIT, $0-24
-	MOVQ s+0(FP), R8
+	MOVQ keys+0(FP), R8
 	MOVQ key+8(FP), AX
 	MOVQ h+16(FP), BX
 	MOVOU (AX), X0
