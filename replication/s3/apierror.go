@@ -61,11 +61,6 @@ func notImplemented(what string) *apiError {
 	return apiErr("NotImplemented", "%s: not implemented here", what)
 }
 
-// headerNotImplemented refuses a header that must not be ignored in silence.
-func headerNotImplemented(header string) *apiError {
-	return refuse("NotImplemented").with("Header", header)
-}
-
 // sentinels maps what a Backend says to what a client is told; without a message it is the code's.
 var sentinels = []struct {
 	err           error

@@ -153,15 +153,6 @@ func (c *call) readXML(v any, most int64, optional bool) error {
 	return decodeXML(raw, v)
 }
 
-// readCheckedXML is readXML of a document that must come with a checksum.
-func (c *call) readCheckedXML(v any, most int64) error {
-	raw, err := c.document(most, true)
-	if err != nil {
-		return err
-	}
-	return decodeXML(raw, v)
-}
-
 // decodeXML decodes a document that must be all of raw.
 func decodeXML(raw []byte, v any) error {
 	if err := xml.Unmarshal(raw, v); err != nil {
