@@ -19,9 +19,9 @@
 //     do; both announce a prefix. AES-128-GCM where the processor has AES; fabric MTU as `cluster init` sets it.
 //   - wireguard-go: golang.zx2c4.com/wireguard@latest, in the foreground, keyed through its UAPI socket. MTU 1420, its default;
 //     it has no other settings. ChaCha20-Poly1305 is the protocol's only cipher.
-//   - nebula: github.com/slackhq/nebula v1.11.0. Its cipher is AES (its default), MTU 1300 (its default), routines 2 (one for
-//     each processor, at most 4), socket buffers of 10 MiB and tx_queue 1000, which its example configuration names for busy
-//     nodes; firewall open; log at error.
+//   - nebula: github.com/slackhq/nebula v1.11.0. Its cipher is AES (its default), MTU 1300 (its default), routines one for every two
+//     processors, since both ends share them (with two on two processors it passes fewer small packets), socket
+//     buffers of 10 MiB and tx_queue 1000, which its example configuration names for busy nodes; firewall open; log at error.
 //   - raw: no tunnel; the load runs between the underlay addresses. It is the ceiling of the machine and of the generators.
 //
 // # What is measured

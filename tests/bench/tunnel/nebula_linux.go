@@ -32,7 +32,7 @@ var nebA, nebB = netip.MustParseAddr("10.70.0.1"), netip.MustParseAddr("10.70.0.
 
 func (s *system) startNebula(ctx context.Context) error {
 	s.a.addr, s.b.addr = nebA, nebB
-	routines := min(4, runtime.NumCPU())
+	routines := max(1, runtime.NumCPU()/2) // both ends share the processors
 	bin := filepath.Join(s.env.cache, "bin")
 	cert := func(args ...string) error {
 		cmd := exec.CommandContext(ctx, filepath.Join(bin, "nebula-cert"), args...)
