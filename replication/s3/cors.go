@@ -132,9 +132,9 @@ const varies = "Origin, Access-Control-Request-Headers, Access-Control-Request-M
 func (c *call) share(r *corsRule, origin string, headers []string) {
 	h := c.w.Header()
 	h.Set("Vary", varies)
-	if slices.Contains(r.AllowedOrigins, "*") {
-		h.Set("Access-Control-Allow-Origin", "*")
-		h.Set("Access-Control-Allow-Credentials", "false")
+	which := slices.IndexFunc(r.AllowedOrigins, func(o string) bool { return starMatches(o, origin) })
+	if which >= 0 && r.AllowedOrigins[which] == "*" {
+		h.Set("Access-Control-Allow-Origin", "*") // without credentials: for them there is no star
 	} else {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Allow-Credentials", "true")
@@ -143,12 +143,9 @@ func (c *call) share(r *corsRule, origin string, headers []string) {
 	if len(headers) > 0 {
 		h.Set("Access-Control-Allow-Headers", strings.Join(headers, ", "))
 	}
-	// Clients of S3 need the ETag, and pages cannot see what is not named.
-	exposed := slices.Clone(r.ExposeHeaders)
-	if !slices.ContainsFunc(exposed, func(n string) bool { return strings.EqualFold(n, "ETag") }) {
-		exposed = append(exposed, "ETag")
+	if len(r.ExposeHeaders) > 0 {
+		h.Set("Access-Control-Expose-Headers", strings.Join(r.ExposeHeaders, ", "))
 	}
-	h.Set("Access-Control-Expose-Headers", strings.Join(exposed, ", "))
 	if r.MaxAgeSeconds != nil {
 		h.Set("Access-Control-Max-Age", strconv.Itoa(*r.MaxAgeSeconds))
 	}
@@ -164,12 +161,36 @@ func (c *call) allowOrigin() {
 	if err != nil {
 		return // the operation says so
 	}
-	for _, r := range c.corsRules(b) {
-		if r.matches(origin, c.r.Method, nil) {
-			c.share(&r, origin, nil)
+	// Whoever says what a preflight would say is judged by that, as S3 does.
+	method, headers := c.r.Method, []string(nil)
+	if asked := c.r.Header.Get("Access-Control-Request-Method"); asked != "" {
+		method = asked
+		if headers, err = c.askedHeaders(); err != nil {
 			return
 		}
 	}
+	for _, r := range c.corsRules(b) {
+		if r.matches(origin, method, headers) {
+			c.share(&r, origin, headers)
+			return
+		}
+	}
+}
+
+// askedHeaders gives the headers that a page wants to send, in lower case.
+func (c *call) askedHeaders() (headers []string, err error) {
+	asked := c.r.Header.Get("Access-Control-Request-Headers")
+	if asked == "" {
+		return nil, nil
+	}
+	for h := range strings.SplitSeq(asked, ",") {
+		name := strings.TrimSpace(h)
+		if !headerName(name) {
+			return nil, apiErr("BadRequest", "Access-Control-Request-Headers \"%s\" contains invalid character.", h)
+		}
+		headers = append(headers, strings.ToLower(name))
+	}
+	return headers, nil
 }
 
 // preflight answers a browser that asks what it may do before it does it. It needs no signature: browsers send none.
@@ -181,15 +202,9 @@ func (c *call) preflight() error {
 	if !slices.Contains(corsMethods, method) {
 		return apiErr("BadRequest", "Invalid Access-Control-Request-Method: %s", method)
 	}
-	var headers []string
-	if asked := c.r.Header.Get("Access-Control-Request-Headers"); asked != "" {
-		for h := range strings.SplitSeq(asked, ",") {
-			name := strings.TrimSpace(h)
-			if !headerName(name) {
-				return apiErr("BadRequest", "Access-Control-Request-Headers \"%s\" contains invalid character.", h)
-			}
-			headers = append(headers, strings.ToLower(name))
-		}
+	headers, err := c.askedHeaders()
+	if err != nil {
+		return err
 	}
 	b, err := c.h.cfg.Backend.GetBucket(c.ctx, c.bucket)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -155,6 +156,9 @@ func (c *call) deleteObjects() error {
 		})
 	}
 	_ = g.Wait() // each has its own error
+	if c.anonymous() && !slices.ContainsFunc(errs, func(err error) bool { return err == nil || asAPIError(err).Code != "AccessDenied" }) {
+		return refuse("AccessDenied") // a stranger who may delete none of them is not told which there are
+	}
 	for i, o := range doc.Objects {
 		d := done[i]
 		if errs[i] != nil {

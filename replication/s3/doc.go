@@ -17,7 +17,16 @@
 //
 // Object keys are opaque bytes to this package: they are never cleaned, joined or opened as paths.
 //
-// What differs from AWS, on purpose: access control lists, tags, object locks, encryption with client
-// keys and request payment answer NotImplemented and are never ignored; a copy keeps the ETag of its source;
-// a bucket that was never versioned or is no longer says that it is not; there are no anonymous requests.
+// Chapters, a file each: tagging, lock (retention, holds), cors, lifecycle (its documents; the work is done by
+// replication's Expirer), access (policies, public access block, what remains of ACLs), authorize (who may), form and
+// postpolicy (browsers' uploads), setting (documents on buckets), codes (S3's error codes and messages), and one for
+// each call on objects and uploads.
+//
+// Who does not sign is a stranger, let in where a bucket's policy says so and nowhere else. There is one account; every
+// access key stands for it, and a policy's Deny binds keys too.
+//
+// What differs from AWS, on purpose: access control lists, websites, notifications, replication configurations,
+// encryption by the store or with client keys, and request payment answer NotImplemented and are never ignored; a
+// copy keeps the ETag of its source; a form lives as long as its policy says, whatever its x-amz-date; a key is
+// bytes, and "..", "a//b" or a slash at its end mean nothing.
 package s3

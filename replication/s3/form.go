@@ -70,6 +70,9 @@ func (c *call) readForm() (*form, error) {
 			return nil, refuse("MalformedPOSTRequest").because(err)
 		}
 		name := p.FormName()
+		if name == "" {
+			return nil, refuse("MalformedPOSTRequest")
+		}
 		lower := strings.ToLower(name)
 		if lower == "file" {
 			f.file = p

@@ -97,6 +97,9 @@ func (c *call) readObject(withBody bool) error {
 	if strings.EqualFold(c.header.Get("X-Amz-Checksum-Mode"), "ENABLED") && rng.n == v.Size {
 		c.checksumHeaders(v.Checksums)
 	}
+	if name, _ := checksumLabels(v); part > 0 && part <= len(v.PartChecksums) && strings.EqualFold(c.header.Get("X-Amz-Checksum-Mode"), "ENABLED") {
+		c.w.Header()[findAlgorithm(name).header()] = []string{v.PartChecksums[part-1]} // of what is sent
+	}
 	c.w.Header().Set("Content-Length", strconv.FormatInt(rng.n, 10))
 	if !withBody {
 		c.w.WriteHeader(status)

@@ -136,6 +136,12 @@ func (c *call) run(mayForward bool) error {
 		return err
 	}
 	if err := c.route(); err != nil {
+		if c.anonymous() && asAPIError(err).Code == "NotImplemented" {
+			if c.query.Has("select") {
+				return apiErr("AccessDenied", "Anonymous users cannot invoke this API.%s", pleaseSign)
+			}
+			return refuse("AccessDenied").because(err) // strangers are not told what is served
+		}
 		return err
 	}
 	if err := c.checkNames(); err != nil {

@@ -25,9 +25,11 @@ func (c *call) listParts() error {
 	}
 	after := 0
 	if s, ok := c.query.Get("part-number-marker"); ok && s != "" {
-		if after, err = strconv.Atoi(s); err != nil || after < 0 {
+		n, err := strconv.ParseInt(s, 10, 32)
+		if err != nil || n < 0 {
 			return badLimit("part-number-marker", s)
 		}
+		after = int(n)
 	}
 	doc := struct {
 		XMLName              xml.Name `xml:"http://s3.amazonaws.com/doc/2006-03-01/ ListPartsResult"`

@@ -15,6 +15,13 @@ var storedHeaders = []string{"Cache-Control", "Content-Disposition", "Content-En
 // redirectHeader is kept and shown: whether a web server in front acts on it is its matter.
 const redirectHeader = "X-Amz-Website-Redirect-Location"
 
+// Objects of reduced redundancy get what all get; who asked for it is told so again. S3 does not tell the class of
+// standard objects.
+const (
+	classHeader       = "X-Amz-Storage-Class"
+	reducedRedundancy = "REDUCED_REDUNDANCY"
+)
+
 const metaPrefix = "x-amz-meta-"
 
 // maxStoredHeader bounds the values of stored headers, in bytes each.
@@ -36,6 +43,9 @@ func (c *call) describe(b object.Bucket, v *object.Version) error {
 		return refuse("InvalidRedirectLocation")
 	}
 	v.ContentType = c.header.Get("Content-Type")
+	if c.header.Get(classHeader) == reducedRedundancy {
+		v.Headers = map[string]string{classHeader: reducedRedundancy}
+	}
 	for _, n := range append([]string{"Content-Type"}, storedHeaders...) {
 		if len(c.header.Get(n)) > maxStoredHeader {
 			return apiErr("MetadataTooLarge", "the header %s has more than %d bytes", n, maxStoredHeader)
@@ -115,7 +125,6 @@ func (c *call) show(v object.Version) {
 	h["ETag"] = []string{quote(v.ETag)}
 	h.Set("Last-Modified", v.Modified.UTC().Format(http.TimeFormat))
 	h.Set("Accept-Ranges", "bytes")
-	h["x-amz-storage-class"] = []string{"STANDARD"}
 	h.Set("Content-Type", "binary/octet-stream")
 	if v.ContentType != "" {
 		h.Set("Content-Type", v.ContentType)

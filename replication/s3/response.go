@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -121,8 +122,14 @@ func (c *call) writeError(e *apiError) {
 		c.w.WriteHeader(e.status())
 		return
 	}
-	_ = c.writeXML(e.status(), errorXML{
+	doc, err := xml.Marshal(errorXML{
 		Code: e.Code, Message: e.Message, Region: e.Region, Details: detailsXML(e), BucketName: c.bucket, Key: c.key,
 		Resource: c.r.URL.Path, RequestID: c.id,
 	})
+	if err != nil {
+		return // no text that was put in it cannot be written
+	}
+	// Quotes need no escaping outside of attributes, of which there are none, and clients look at messages.
+	plain := strings.NewReplacer("&#34;", `"`, "&#39;", "'").Replace(string(doc))
+	_ = c.writeRawStatus(e.status(), "application/xml", xml.Header+plain)
 }

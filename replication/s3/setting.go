@@ -78,10 +78,12 @@ func deleteSetting(name object.Setting) func(*call) error {
 }
 
 // writeRaw answers with a document that is written already.
-func (c *call) writeRaw(kind, doc string) error {
+func (c *call) writeRaw(kind, doc string) error { return c.writeRawStatus(http.StatusOK, kind, doc) }
+
+func (c *call) writeRawStatus(status int, kind, doc string) error {
 	c.w.Header().Set("Content-Type", kind)
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(doc)))
-	c.w.WriteHeader(http.StatusOK)
+	c.w.WriteHeader(status)
 	_, _ = c.w.Write([]byte(doc)) // the status is out: nobody is left to be told
 	return nil
 }

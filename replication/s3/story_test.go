@@ -17,6 +17,7 @@ var random = []struct {
 }{
 	{regexp.MustCompile(`<RequestId>[0-9A-F]+<`), "<RequestId>ID<"},
 	{regexp.MustCompile(`<CreationDate>[^<]+<`), "<CreationDate>TIME<"},
+	{regexp.MustCompile(`<RetainUntilDate>[^<]+<`), "<RetainUntilDate>TIME<"},
 	{regexp.MustCompile(`http://127\.0\.0\.1:\d+`), "http://HOST"},
 	{regexp.MustCompile(`<\?xml version="1.0" encoding="UTF-8"\?>\n?`), ""},
 	{regexp.MustCompile(` xmlns="[^"]+"`), ""},

@@ -117,7 +117,7 @@ func TestVersionIDText(t *testing.T) {
 			t.Fatalf("%v came back as %v, %v", id, back, err)
 		}
 	})
-	for _, s := range []string{"x", "00", FormatVersionID(object.VersionID{}) + "-0"} {
+	for _, s := range []string{"x", "00", FormatVersionID(object.VersionID{}) + "_0"} {
 		if _, err := ParseVersionID(s); err == nil {
 			t.Errorf("%q was taken", s)
 		}

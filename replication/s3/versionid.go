@@ -47,7 +47,7 @@ var noVersion = object.VersionID{Origin: 1}
 // are told that they do not exist.
 func foreign(s string) bool {
 	return len(s) >= 20 && len(s) <= 128 && !strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9')
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-')
 	})
 }
 
