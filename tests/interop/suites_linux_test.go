@@ -2,10 +2,8 @@ package interop
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,17 +42,19 @@ func TestSuites(t *testing.T) {
 	}
 	f := startAlone(t)
 	t.Run("versitygw", func(t *testing.T) { table.judge(t, "versitygw", fullFlow(t, f)) })
-	t.Run("minio-go", func(t *testing.T) { table.judge(t, "minio-go", functional(t, f, table["minio-go"])) })
+	t.Run("minio-go", func(t *testing.T) { table.judge(t, "minio-go", functional(t, f)) })
 }
 
 // judge holds results to the table, and says how many there are of each kind.
 func (x exclusions) judge(t *testing.T, suite string, got map[string]result) {
-	passed, excluded := 0, 0
+	passed, excluded, notApplicable := 0, 0, 0
 	for name, r := range got {
 		e, isExcluded := x[suite][name]
 		switch {
 		case r.passed && isExcluded:
 			t.Errorf("%s passes: take it off the table", name)
+		case r.passed && r.said == "NA":
+			notApplicable++
 		case r.passed:
 			passed++
 		case !isExcluded:
@@ -70,7 +70,8 @@ func (x exclusions) judge(t *testing.T, suite string, got map[string]result) {
 			t.Errorf("%s is on the table and did not run", name)
 		}
 	}
-	t.Logf("%s: %d tests: %d passed, %d excluded, %d failed", suite, len(got), passed, excluded, len(got)-passed-excluded)
+	t.Logf("%s: %d tests: %d passed, %d excluded, %d that the suite leaves out by itself, %d failed",
+		suite, len(got), passed, excluded, notApplicable, len(got)-passed-excluded-notApplicable)
 }
 
 // install puts a program of a module into a directory of the test's.
@@ -103,35 +104,33 @@ var (
 	verdict = regexp.MustCompile(`^(PASS|FAIL) +(\w+)(.*)$`)
 )
 
-// fullFlow runs versitygw's suite, with and without versions.
+// fullFlow runs versitygw's suite as it is for servers that keep versions: S3's object lock is for such buckets alone.
 func fullFlow(t *testing.T, f *fabric) map[string]result {
 	dir := t.TempDir()
 	install(t, dir, versitygw)
 	work := t.TempDir() // not where the program is: tests of its own administration would start it
+	out := f.runSuite(t, work, nil, filepath.Join(dir, "versitygw"),
+		"test", "-a", f.key, "-s", f.secret, "-e", f.regions[0].url, "full-flow", "--versioning-enabled")
 	all := map[string]result{}
-	for _, flags := range [][]string{{"--versioning-enabled"}, {}} {
-		out := f.runSuite(t, work, nil, filepath.Join(dir, "versitygw"), append([]string{"test", "-a", f.key, "-s", f.secret, "-e", f.regions[0].url, "full-flow"}, flags...)...)
-		for line := range strings.Lines(colour.ReplaceAllString(out, "")) {
-			m := verdict.FindStringSubmatch(strings.TrimRight(line, "\n"))
-			if m == nil {
-				continue
-			}
-			name := m[2]
-			r := result{passed: m[1] == "PASS", said: strings.TrimPrefix(m[3], ": ")}
-			if before, ok := all[name]; !ok || before.passed {
-				all[name] = r // one that failed once has failed
-			}
+	for line := range strings.Lines(colour.ReplaceAllString(out, "")) {
+		m := verdict.FindStringSubmatch(strings.TrimRight(line, "\n"))
+		if m == nil {
+			continue
+		}
+		r := result{passed: m[1] == "PASS", said: strings.TrimPrefix(m[3], ": ")}
+		if before, ok := all[m[2]]; !ok || before.passed {
+			all[m[2]] = r // one that failed once has failed
 		}
 	}
 	if len(all) == 0 {
-		t.Fatal("the suite ran nothing")
+		t.Fatalf("the suite ran nothing:\n%s", out)
 	}
 	return all
 }
 
-// functional runs minio-go's suite, which ends at the first failure: so what is excluded is taken out of its main, and
-// run alone to see it fail.
-func functional(t *testing.T, f *fabric, excluded map[string]exclusion) map[string]result {
+// functional runs minio-go's suite. It ends at the first failure, so that its main is made to run the one test that
+// it is told to, and is run for each.
+func functional(t *testing.T, f *fabric) map[string]result {
 	src, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", minioModule).Output()
 	if err != nil {
 		t.Fatal(err)
@@ -140,73 +139,57 @@ func functional(t *testing.T, f *fabric, excluded map[string]exclusion) map[stri
 	if err := os.CopyFS(dir, os.DirFS(strings.TrimSpace(string(src)))); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(dir, "functional_tests.go"))
+	whole := filepath.Join(dir, "functional_tests.go")
+	text, err := os.ReadFile(whole)
+	if err == nil {
+		err = os.Remove(whole)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(filepath.Join(dir, "functional_tests.go")); err != nil {
+	at := filepath.Join(dir, "functional")
+	if err := os.MkdirAll(at, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	all := map[string]result{}
-	run := func(keep func(name string) bool) {
-		for name, r := range f.mint(t, dir, onlyCalls(string(text), keep)) {
-			all[name] = r
-		}
+	program := testCall.ReplaceAllString(string(text), "if os.Args[1] == \"$1\" { $1() }")
+	if err := os.WriteFile(filepath.Join(at, "main.go"), []byte(program), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	run(func(name string) bool { _, no := excluded[name]; return !no })
-	for name := range excluded {
-		run(func(n string) bool { return n == name })
+	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "mint", "-o", "mint", "./functional")
+	build.Dir = dir
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=mod")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	all := map[string]result{}
+	for _, m := range testCall.FindAllStringSubmatch(string(text), -1) {
+		all[m[1]] = f.mint(t, dir, m[1])
+	}
+	if len(all) == 0 {
+		t.Fatal("the suite has no tests")
 	}
 	return all
 }
 
 var testCall = regexp.MustCompile(`(?m)^\t+(test\w+)\(\)$`)
 
-// onlyCalls leaves those calls of tests in a program's main that shall run.
-func onlyCalls(program string, keep func(name string) bool) string {
-	return testCall.ReplaceAllStringFunc(program, func(call string) string {
-		if keep(strings.Trim(call, "\t()")) {
-			return call
-		}
-		return ""
-	})
-}
-
-// mint builds and runs one variant of the functional tests.
-func (f *fabric) mint(t *testing.T, dir, program string) map[string]result {
+// mint runs one of the functional tests.
+func (f *fabric) mint(t *testing.T, dir, name string) result {
 	t.Helper()
-	at := filepath.Join(dir, "functional")
-	if err := os.MkdirAll(at, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(at, "main.go"), []byte(program), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), suiteTime)
-	defer cancel()
-	build := exec.CommandContext(ctx, "go", "build", "-tags", "mint", "-o", "mint", "./functional")
-	build.Dir = dir
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=mod")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
 	out := f.runSuite(t, dir, []string{
 		"SERVER_ENDPOINT=" + strings.TrimPrefix(f.regions[0].url, "http://"), "ACCESS_KEY=" + f.key, "SECRET_KEY=" + f.secret, "ENABLE_HTTPS=0", "MINT_MODE=full",
-	}, filepath.Join(dir, "mint"))
-	all := map[string]result{}
+	}, filepath.Join(dir, "mint"), name)
+	r := result{passed: true, said: "NA"} // tests of what a server must be asked to speak TLS for say nothing
 	for d := json.NewDecoder(strings.NewReader(out)); ; {
-		var line struct{ Name, Status, Message, Error, Function string }
-		err := d.Decode(&line)
-		if err == io.EOF || err != nil {
-			break // behind a failure comes the stack of its panic
+		var line struct{ Status, Message, Error, Function string }
+		if d.Decode(&line) != nil {
+			return r // its end, or the stack of the panic with which a failure ends
 		}
-		name := strings.TrimPrefix(line.Name, "minio-go: ")
-		if line.Status == "PASS" && all[name] == (result{}) {
-			all[name] = result{passed: true}
-		}
-		if line.Status == "FAIL" {
-			all[name] = result{said: fmt.Sprintf("%s: %s: %s", line.Function, line.Message, line.Error)}
+		switch line.Status {
+		case "PASS", "NA":
+			r.said = line.Status
+		case "FAIL":
+			r = result{said: fmt.Sprintf("%s: %s: %s", line.Function, line.Message, line.Error)}
 		}
 	}
-	return all
 }
