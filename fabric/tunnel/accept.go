@@ -156,7 +156,10 @@ func welcome(conn *quic.Conn) error {
 	if _, err := u.Write([]byte{welcomeByte}); err != nil {
 		return fmt.Errorf("send welcome: %w", err)
 	}
-	return u.Close()
+	// The dialler may have read it, and have closed the stream from his end, by now: Close then says that the
+	// stream was cancelled, which is no reason to end a session that both have.
+	_ = u.Close()
+	return nil
 }
 
 // awaitWelcome is the dialler's end of welcome.
