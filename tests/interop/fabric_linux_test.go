@@ -22,10 +22,18 @@ import (
 var notInLab string
 
 func TestMain(m *testing.M) {
+	if err := prepareSuites(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	if err := lab.Enter(os.Args[1:]); err != nil {
 		notInLab = err.Error()
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if dir := os.Getenv(suitesDir); dir != "" {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
 }
 
 // region is a running router and the host behind it.

@@ -14,17 +14,8 @@ import (
 	"time"
 )
 
-// The suites that other servers' people wrote: every test of theirs passes, or is in testdata/exclusions.txt with a
-// reason and fails for that reason. They are installed from the module proxy, and take minutes: hence a variable
-// of the environment says whether they shall run.
-const suitesWanted = "GALLEON_INTEROP"
-
-const (
-	versitygwModule = "github.com/versity/versitygw"
-	versitygw       = versitygwModule + "/cmd/versitygw@v1.8.0"
-	minioModule     = "github.com/minio/minio-go/v7"
-	suiteTime       = 15 * time.Minute
-)
+// suiteTime bounds one run of a suite.
+const suiteTime = 15 * time.Minute
 
 // result is what one test of a suite came to.
 type result struct {
@@ -32,17 +23,20 @@ type result struct {
 	said   string
 }
 
+// TestSuites runs the suites that other servers' people wrote: every test of theirs passes, or is in
+// testdata/exclusions.txt with a reason and fails for that reason.
 func TestSuites(t *testing.T) {
-	if os.Getenv(suitesWanted) == "" {
-		t.Skipf("takes minutes and modules from the proxy: make test-interop runs it, with %s=1", suitesWanted)
+	dir := os.Getenv(suitesDir)
+	if dir == "" {
+		t.Skipf("takes minutes, and modules from the proxy: make test-interop runs it, with %s=1", suitesWanted)
 	}
 	table, err := readExclusions("testdata/exclusions.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := startAlone(t)
-	t.Run("versitygw", func(t *testing.T) { table.judge(t, "versitygw", fullFlow(t, f)) })
-	t.Run("minio-go", func(t *testing.T) { table.judge(t, "minio-go", functional(t, f)) })
+	t.Run("versitygw", func(t *testing.T) { table.judge(t, "versitygw", fullFlow(t, f, dir)) })
+	t.Run("minio-go", func(t *testing.T) { table.judge(t, "minio-go", functional(t, f, dir)) })
 }
 
 // judge holds results to the table, and says how many there are of each kind.
@@ -74,16 +68,6 @@ func (x exclusions) judge(t *testing.T, suite string, got map[string]result) {
 		suite, len(got), passed, excluded, notApplicable, len(got)-passed-excluded-notApplicable)
 }
 
-// install puts a program of a module into a directory of the test's.
-func install(t *testing.T, dir, what string) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "install", what)
-	cmd.Env = append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0", "GOFLAGS=-mod=mod")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("install %s: %v\n%s", what, err, out)
-	}
-}
-
 // runSuite runs a suite in the region's host and gives what it said.
 func (f *fabric) runSuite(t *testing.T, dir string, env []string, name string, args ...string) string {
 	t.Helper()
@@ -105,9 +89,7 @@ var (
 )
 
 // fullFlow runs versitygw's suite as it is for servers that keep versions: S3's object lock is for such buckets alone.
-func fullFlow(t *testing.T, f *fabric) map[string]result {
-	dir := t.TempDir()
-	install(t, dir, versitygw)
+func fullFlow(t *testing.T, f *fabric, dir string) map[string]result {
 	work := t.TempDir() // not where the program is: tests of its own administration would start it
 	out := f.runSuite(t, work, nil, filepath.Join(dir, "versitygw"),
 		"test", "-a", f.key, "-s", f.secret, "-e", f.regions[0].url, "full-flow", "--versioning-enabled")
@@ -128,50 +110,21 @@ func fullFlow(t *testing.T, f *fabric) map[string]result {
 	return all
 }
 
-// functional runs minio-go's suite. It ends at the first failure, so that its main is made to run the one test that
-// it is told to, and is run for each.
-func functional(t *testing.T, f *fabric) map[string]result {
-	src, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", minioModule).Output()
+// functional runs minio-go's suite, each test alone.
+func functional(t *testing.T, f *fabric, dir string) map[string]result {
+	names, err := os.ReadFile(filepath.Join(dir, mintNames))
 	if err != nil {
 		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(strings.TrimSpace(string(src)))); err != nil {
-		t.Fatal(err)
-	}
-	whole := filepath.Join(dir, "functional_tests.go")
-	text, err := os.ReadFile(whole)
-	if err == nil {
-		err = os.Remove(whole)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := filepath.Join(dir, "functional")
-	if err := os.MkdirAll(at, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	program := testCall.ReplaceAllString(string(text), "if os.Args[1] == \"$1\" { $1() }")
-	if err := os.WriteFile(filepath.Join(at, "main.go"), []byte(program), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "mint", "-o", "mint", "./functional")
-	build.Dir = dir
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=mod")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
 	}
 	all := map[string]result{}
-	for _, m := range testCall.FindAllStringSubmatch(string(text), -1) {
-		all[m[1]] = f.mint(t, dir, m[1])
+	for _, name := range strings.Fields(string(names)) {
+		all[name] = f.mint(t, dir, name)
 	}
 	if len(all) == 0 {
 		t.Fatal("the suite has no tests")
 	}
 	return all
 }
-
-var testCall = regexp.MustCompile(`(?m)^\t+(test\w+)\(\)$`)
 
 // mint runs one of the functional tests.
 func (f *fabric) mint(t *testing.T, dir, name string) result {
