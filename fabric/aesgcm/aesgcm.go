@@ -37,7 +37,6 @@ package aesgcm
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"errors"
 	"fmt"
 )
 
@@ -47,12 +46,6 @@ const (
 	NonceLen = 12
 	TagLen   = 16
 )
-
-// maxPayload is how many octets go the fast way, far from where a counter of 32 bits would turn over.
-const maxPayload = 1 << 20
-
-// ErrOpen says that a ciphertext, its additional data or its nonce are not what was sealed.
-var ErrOpen = errors.New("aesgcm: message authentication failed")
 
 // New returns the AEAD of a key of KeyLen octets. It allocates nothing for each packet, does not keep the
 // nonces that it is given, and may be used by several goroutines.

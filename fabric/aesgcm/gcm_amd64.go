@@ -6,6 +6,7 @@ import (
 	"crypto/cipher"
 	"crypto/subtle"
 	"encoding/binary"
+	"errors"
 	"unsafe"
 
 	"golang.org/x/sys/cpu"
@@ -21,7 +22,13 @@ const (
 	// maxAAD is how many octets of additional data go the fast way: three blocks, with a tail of 16 and the
 	// block of lengths, are as many as there are powers.
 	maxAAD = 48
+
+	// maxPayload is how many octets go the fast way, far from where a counter of 32 bits would turn over.
+	maxPayload = 1 << 20
 )
+
+// errOpen says no more than the standard library's does.
+var errOpen = errors.New("aesgcm: message authentication failed")
 
 // state is what the assembly reads. Its layout is fixed there.
 type state struct {
@@ -102,7 +109,7 @@ func (g *fast) Open(dst, nonce, ciphertext, aad []byte) ([]byte, error) {
 	}
 	n := len(ciphertext) - TagLen
 	if n < 0 {
-		return nil, ErrOpen
+		return nil, errOpen
 	}
 	if len(aad) > maxAAD || n > maxPayload {
 		return g.std.Open(dst, nonce, ciphertext, aad)
@@ -116,7 +123,7 @@ func (g *fast) Open(dst, nonce, ciphertext, aad []byte) ([]byte, error) {
 		unsafe.SliceData(aad), len(aad), &tag[0])
 	if subtle.ConstantTimeCompare(tag[:], ciphertext[n:]) != 1 {
 		clear(out)
-		return nil, ErrOpen
+		return nil, errOpen
 	}
 	return ret, nil
 }

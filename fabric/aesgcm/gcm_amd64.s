@@ -267,16 +267,41 @@ GLOBL poly<>(SB), RODATA|NOPTR, $16
 	MULADD(Z4, Z0)       \
 	REDUCE
 
+// HASH1 takes in the blocks of Z4, with the powers at R9.
+#define HASH1 \
+	VPSHUFB Z31, Z4, Z4    \
+	VPXORQ Z27, Z4, Z4     \
+	VPXORQ Z27, Z27, Z27   \
+	VMOVDQU64 (R9), Z5     \
+	MULADD(Z4, Z5)         \
+	ADDQ $64, R9
+
+// ADVANCE goes on by n octets.
+#define ADVANCE(n) \
+	ADDQ $n, SI \
+	ADDQ $n, DI \
+	SUBQ $n, R10
+
+// NOTHING is a sum of no products.
+#define NOTHING \
+	VPXORQ Z8, Z8, Z8 \
+	VPXORQ Z9, Z9, Z9 \
+	VPXORQ Z10, Z10, Z10
+
+// ARGUMENTS are those of seal and open, for START.
+#define ARGUMENTS \
+	MOVQ s+0(FP), R8       \
+	MOVQ nonce+8(FP), BX   \
+	MOVQ dst+16(FP), DI    \
+	MOVQ src+24(FP), SI    \
+	MOVQ n+32(FP), R10     \
+	MOVQ aad+40(FP), CX    \
+	MOVQ aadLen+48(FP), DX \
+	MOVQ R10, R13
+
 // func seal(s *state, nonce, dst, src *byte, n int, aad *byte, aadLen int, tag *byte)
 TEXT ·seal(SB), NOSPLIT, $0-64
-	MOVQ s+0(FP), R8
-	MOVQ nonce+8(FP), BX
-	MOVQ dst+16(FP), DI
-	MOVQ src+24(FP), SI
-	MOVQ n+32(FP), R10
-	MOVQ aad+40(FP), CX
-	MOVQ aadLen+48(FP), DX
-	MOVQ R10, R13
+	ARGUMENTS
 	START
 	HEAD(separate, tail)
 
@@ -294,14 +319,10 @@ round:
 	VMOVDQU64 Z6, 128(DI)
 	VMOVDQU64 Z7, 192(DI)
 	HASH4
-	ADDQ $256, SI
-	ADDQ $256, DI
-	SUBQ $256, R10
+	ADVANCE(256)
 	CMPQ R10, $256
 	JAE round
-	VPXORQ Z8, Z8, Z8
-	VPXORQ Z9, Z9, Z9
-	VPXORQ Z10, Z10, Z10
+	NOTHING
 
 tail:
 	TESTQ R10, R10
@@ -312,15 +333,8 @@ tail:
 	VPXORQ Z0, Z4, Z4
 	VMOVDQU8 Z4, K1, (DI)
 	VMOVDQU8.Z Z4, K1, Z4
-	VPSHUFB Z31, Z4, Z4
-	VPXORQ Z27, Z4, Z4
-	VPXORQ Z27, Z27, Z27
-	VMOVDQU64 (R9), Z5
-	MULADD(Z4, Z5)
-	ADDQ $64, SI
-	ADDQ $64, DI
-	ADDQ $64, R9
-	SUBQ $64, R10
+	HASH1
+	ADVANCE(64)
 	JMP tail
 
 finish:
@@ -330,14 +344,7 @@ finish:
 
 // func open(s *state, nonce, dst, src *byte, n int, aad *byte, aadLen int, tag *byte)
 TEXT ·open(SB), NOSPLIT, $0-64
-	MOVQ s+0(FP), R8
-	MOVQ nonce+8(FP), BX
-	MOVQ dst+16(FP), DI
-	MOVQ src+24(FP), SI
-	MOVQ n+32(FP), R10
-	MOVQ aad+40(FP), CX
-	MOVQ aadLen+48(FP), DX
-	MOVQ R10, R13
+	ARGUMENTS
 	START
 	HEAD(separate, tail)
 
@@ -359,14 +366,10 @@ round:
 	VMOVDQU64 Z2, 128(DI)
 	VMOVDQU64 Z3, 192(DI)
 	HASH4
-	ADDQ $256, SI
-	ADDQ $256, DI
-	SUBQ $256, R10
+	ADVANCE(256)
 	CMPQ R10, $256
 	JAE round
-	VPXORQ Z8, Z8, Z8
-	VPXORQ Z9, Z9, Z9
-	VPXORQ Z10, Z10, Z10
+	NOTHING
 
 tail:
 	TESTQ R10, R10
@@ -376,15 +379,8 @@ tail:
 	VMOVDQU8.Z (SI), K1, Z4
 	VPXORQ Z4, Z0, Z0
 	VMOVDQU8 Z0, K1, (DI)
-	VPSHUFB Z31, Z4, Z4
-	VPXORQ Z27, Z4, Z4
-	VPXORQ Z27, Z27, Z27
-	VMOVDQU64 (R9), Z5
-	MULADD(Z4, Z5)
-	ADDQ $64, SI
-	ADDQ $64, DI
-	ADDQ $64, R9
-	SUBQ $64, R10
+	HASH1
+	ADVANCE(64)
 	JMP tail
 
 finish:
