@@ -2,7 +2,6 @@ package fabric
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -43,27 +42,13 @@ type sitesOf struct {
 // make namespaces or devices.
 func (of sitesOf) start(t *testing.T) (s [3]*site) {
 	t.Helper()
-	root, err := keys.NewRoot(cluster, time.Now(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err := root.Intermediate(time.Now(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ca := authority(t)
 	conf := Config{Cluster: cluster, Incarnation: 1, FabricMTU: of.mtu}
 	var creds [3]*keys.Credential
 	for id := topo.RouterID(1); id <= 2; id++ {
 		s[id] = &site{id: id, host: namespace(t, fmt.Sprintf("host %d", id)), router: namespace(t, fmt.Sprintf("router %d", id))}
-		key, err := keys.Generate(rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		leaf, err := ca.Issue(key.Public(), keys.Identity{Cluster: cluster, Incarnation: 1, Region: "ap-tokyo", Zone: "ap-tokyo-a", Router: id}, time.Now(), time.Hour)
-		if err != nil {
-			t.Fatal(err)
-		}
-		creds[id] = &keys.Credential{Key: key, Chain: append([][]byte{leaf}, ca.Chain()...)}
+		key := generate(t)
+		creds[id] = credential(t, ca, id, key)
 		conf.Routers = append(conf.Routers, Router{
 			ID: id, Region: "ap-tokyo", Zone: "ap-tokyo-a", PublicKey: key.Public(), Endpoints: []netip.AddrPort{addrOf(id)},
 			Grants: []topo.SegPrefix{prefix(fmt.Sprintf("10.%d.0.0/16", id)), prefix(fmt.Sprintf("fd00:%d::/32", id))},

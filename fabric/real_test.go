@@ -2,7 +2,6 @@ package fabric
 
 import (
 	"context"
-	"crypto/rand"
 	"net/netip"
 	"strings"
 	"testing"
@@ -63,14 +62,7 @@ func laneStates(m *Mesh) string {
 // realPair is two meshed routers over 127.0.0.1.
 func realPair(t testing.TB, mtu int) (a, b *tuntest.Fake, meshes []*Mesh) {
 	t.Helper()
-	root, err := keys.NewRoot(cluster, time.Now(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err := root.Intermediate(time.Now(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ca := authority(t)
 	conf := Config{Cluster: cluster, Incarnation: 1, FabricMTU: mtu}
 	var socks []*underlay.Socket
 	var creds []*keys.Credential
@@ -79,15 +71,8 @@ func realPair(t testing.TB, mtu int) (a, b *tuntest.Fake, meshes []*Mesh) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		key, err := keys.Generate(rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		leaf, err := ca.Issue(key.Public(), keys.Identity{Cluster: cluster, Incarnation: 1, Region: "ap-tokyo", Zone: "ap-tokyo-a", Router: id}, time.Now(), time.Hour)
-		if err != nil {
-			t.Fatal(err)
-		}
-		socks, creds = append(socks, s), append(creds, &keys.Credential{Key: key, Chain: append([][]byte{leaf}, ca.Chain()...)})
+		key := generate(t)
+		socks, creds = append(socks, s), append(creds, credential(t, ca, id, key))
 		conf.Routers = append(conf.Routers, Router{
 			ID: id, Region: "ap-tokyo", Zone: "ap-tokyo-a", PublicKey: key.Public(), Endpoints: []netip.AddrPort{s.LocalAddr()},
 			Grants: []topo.SegPrefix{prefix(netip.PrefixFrom(netip.MustParseAddr(host4(id)), 16).Masked().String()),

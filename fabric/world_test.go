@@ -2,7 +2,6 @@ package fabric
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	mrand "math/rand/v2"
 	"net"
@@ -65,13 +64,7 @@ func populate(w *world, n int) *world {
 	t := w.t
 	t.Helper()
 	w.net, w.routers = fabrictest.New(1), map[topo.RouterID]*router{}
-	root, err := keys.NewRoot(cluster, time.Now(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if w.ca, err = root.Intermediate(time.Now(), rand.Reader); err != nil {
-		t.Fatal(err)
-	}
+	w.ca = authority(t)
 	w.conf = Config{Cluster: cluster, Incarnation: 1}
 	for id := topo.RouterID(1); int(id) <= n; id++ {
 		w.conf.Routers = append(w.conf.Routers, w.newRouter(id))
@@ -100,11 +93,8 @@ func (w *world) laneOf(id topo.RouterID, lane int) netip.AddrPort {
 // newRouter makes a router with a certificate, and the catalog's line about it.
 func (w *world) newRouter(id topo.RouterID) Router {
 	w.t.Helper()
-	key, err := keys.Generate(rand.Reader)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	r := &router{id: id, cred: w.credential(id, key)}
+	key := generate(w.t)
+	r := &router{id: id, cred: credential(w.t, w.ca, id, key)}
 	w.routers[id] = r
 	return Router{
 		ID: id, Name: fmt.Sprintf("edge-%d", id), Region: "mx-queretaro", Zone: "mx-queretaro-a", PublicKey: key.Public(),
@@ -112,16 +102,6 @@ func (w *world) newRouter(id topo.RouterID) Router {
 		Loopbacks: []topo.SegPrefix{prefix(fmt.Sprintf("100.64.0.%d/32", id)), prefix(fmt.Sprintf("fd00::%d/128", id))},
 		Grants:    []topo.SegPrefix{prefix(fmt.Sprintf("10.%d.0.0/16", id)), prefix(fmt.Sprintf("fd00:%d::/32", id))},
 	}
-}
-
-func (w *world) credential(id topo.RouterID, key keys.Private) *keys.Credential {
-	leaf, err := w.ca.Issue(key.Public(), keys.Identity{
-		Cluster: cluster, Incarnation: 1, Region: "mx-queretaro", Zone: "mx-queretaro-a", Router: id,
-	}, time.Now(), 24*time.Hour)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return &keys.Credential{Key: key, Chain: append([][]byte{leaf}, w.ca.Chain()...)}
 }
 
 // config is what router id is set to.
