@@ -19,7 +19,7 @@ func TestWaitAck(t *testing.T) {
 		w.add(4, "a")
 		w.policy(object.Policy{Name: "p", Bucket: "kept", From: everywhere, To: everywhere})
 		w.policy(object.Policy{Name: "q", Bucket: "kept", Prefix: "k", From: regions("a"), To: regions("b")}) // overlaps; a region counts once
-		w.latency = 100 * time.Millisecond
+		w.change(func() { w.latency = 100 * time.Millisecond })
 		w.set()
 		w.settle()
 		n := 0

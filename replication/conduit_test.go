@@ -77,7 +77,7 @@ func TestSlowLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, a, b := pair(t)
 		defer w.close()
-		w.rate = 5000 // a chunk of 128 KiB takes 26 s
+		w.change(func() { w.rate = 5000 }) // a chunk of 128 KiB takes 26 s
 		data := random(1, 600_000)
 		a.put("kept", "k", data)
 		w.set()

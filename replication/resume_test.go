@@ -26,7 +26,7 @@ func TestCutAnywhere(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w, a, b := pair(t)
 			defer w.close()
-			w.breakAfter = func(topo.RouterID, topo.RouterID) int64 { return n }
+			w.change(func() { w.breakAfter = func(topo.RouterID, topo.RouterID) int64 { return n } })
 			for i := range objects {
 				a.put("plain", fmt.Sprintf("o%d", i), random(i, size))
 			}
@@ -60,7 +60,7 @@ func TestCutChunksStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, a, b := pair(t)
 		defer w.close()
-		w.latency, w.rate = 100*time.Millisecond, 1<<20
+		w.change(func() { w.latency, w.rate = 100*time.Millisecond, 1<<20 })
 		a.put("plain", "large", random(1, 8<<20))
 		w.set()
 		chunks := func() int64 { return b.store.Stats().Chunks }
@@ -190,7 +190,7 @@ func TestCrashBothWhileBusy(t *testing.T) {
 		w := newWorld(t)
 		a, b := w.add(1, "a"), w.add(2, "b")
 		defer w.close()
-		w.rate = 4 << 20
+		w.change(func() { w.rate = 4 << 20 })
 		w.policy(object.Policy{Name: "p", Bucket: "kept", From: everywhere, To: everywhere})
 		w.set()
 		rng := rand.New(rand.NewPCG(1, 2))
@@ -328,7 +328,7 @@ func TestJoinLater(t *testing.T) {
 		}
 		w.set()
 		w.settle()
-		w.latency = 100 * time.Millisecond
+		w.change(func() { w.latency = 100 * time.Millisecond })
 		c := w.add(3, "c")
 		w.set()
 		for i := range 200 {

@@ -303,7 +303,7 @@ func TestPriority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer w.close()
-		w.rate, w.access = 1<<20, true
+		w.change(func() { w.rate, w.access = 1<<20, true })
 		a, b, c := w.add(1, "a"), w.add(2, "b"), w.add(3, "c")
 		// Both arrive at b, from different sources: the gate is the destination's.
 		w.policy(object.Policy{Name: "bulk", Bucket: "plain", From: regions("a"), To: regions("b"), Priority: 1})
@@ -349,7 +349,7 @@ func TestDeadUrgentSourceHoldsNobody(t *testing.T) {
 		a, b, c := w.add(1, "a"), w.add(2, "b"), w.add(3, "c")
 		w.policy(object.Policy{Name: "urgent", Bucket: "kept", From: regions("c"), To: regions("b"), Priority: 50})
 		w.policy(object.Policy{Name: "calm", Bucket: "plain", From: regions("a"), To: regions("b")})
-		w.rate = 100_000
+		w.change(func() { w.rate = 100_000 })
 		c.put("kept", "large", random(1, 20<<20))
 		w.set()
 		time.Sleep(3 * time.Second)

@@ -127,7 +127,7 @@ func TestManySmallObjects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, a, b := pair(t)
 		defer w.close()
-		w.latency = 125 * time.Millisecond
+		w.change(func() { w.latency = 125 * time.Millisecond })
 		const n = 10_000
 		var batch []store.Replica
 		for i := range n {

@@ -42,6 +42,13 @@ type world struct {
 	dials      int
 }
 
+// change sets what the network is like, while it may be in use.
+func (w *world) change(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
 // site is one router.
 type site struct {
 	w      *world
